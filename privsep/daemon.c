@@ -1,0 +1,442 @@
+/*
+ * See daemon.h; the stages are described in drop.c. Start-up problems are
+ * said once, in one line, where the user can see it: on standard error, or by
+ * the client that started an embedded daemon.
+ */
+#include "privsep/daemon.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "privsep/check.h"
+#include "privsep/drop.h"
+#include "privsep/kvm.h"
+#include "privsep/launcher.h"
+#include "privsep/log.h"
+#include "privsep/monitor.h"
+#include "privsep/path.h"
+
+enum { LISTEN_BACKLOG = 128, WIRE_SEND_TIMEOUT_S = 10 };
+
+/* All of it that is larger than a few words is static: one daemon, one set. */
+static struct {
+	struct config cfg;
+	struct monitor monitor;
+	bool embedded;
+	int runtime;			/* directory of the API socket */
+	int private;			/* root-only directory in it */
+	int listener;
+	int exe;			/* our own executable */
+	int lock;
+} daemon_state;
+
+/* Says why the daemon does not start, to whoever asked for it. */
+static _Noreturn void PRINTF_LIKE(1, 2)
+refuse(const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	if (daemon_state.embedded) {
+		size_t len = strlen(line);
+
+		line[len] = '\n';
+		(void)write_full(DAEMON_READY_FD, line, len + 1);
+	} else {
+		log_error("%s", line);
+	}
+	_exit(1);
+}
+
+static int
+must(int fd_or_error, const char *what)
+{
+	if (fd_or_error < 0)
+		refuse("%s: %s", what, strerror(-fd_or_error));
+	return fd_or_error;
+}
+
+/*
+ * One daemon for a state directory, and one for a runtime directory, whose
+ * records and socket are its own; the kernel drops the locks with us.
+ */
+static void
+take_locks(int state)
+{
+	const struct config *cfg = &daemon_state.cfg;
+
+	daemon_state.lock = must(path_open(state, "lock", O_RDWR | O_CREAT,
+	    0600), "lock");
+	if (flock(daemon_state.lock, LOCK_EX | LOCK_NB) < 0)
+		refuse("already running: another daemon holds %s/lock",
+		    cfg->state_dir);
+	if (flock(daemon_state.private, LOCK_EX | LOCK_NB) < 0)
+		refuse("already running: another daemon holds %s/private",
+		    cfg->runtime_dir);
+}
+
+static void
+open_directories(void)
+{
+	const struct config *cfg = &daemon_state.cfg;
+	struct monitor *monitor = &daemon_state.monitor;
+	uid_t worker = cfg->uid_base;
+	int state, store;
+
+	state = must(path_open_trusted_dir(cfg->state_dir), cfg->state_dir);
+	daemon_state.runtime = must(path_open_trusted_dir(cfg->runtime_dir),
+	    cfg->runtime_dir);
+	daemon_state.private = must(path_make_dir(daemon_state.runtime,
+	    "private", 0, 0, 0700), "private runtime directory");
+	store = must(path_make_dir(state, "store", worker, worker, 0700),
+	    "store (was uid_base changed?)");
+	monitor->jails = must(path_make_dir(state, "jail", 0, 0, 0711),
+	    "jail directory");
+	take_locks(state);
+	close(store);
+	close(state);
+}
+
+/*
+ * Bound under umask 077, so that nobody else can connect before its owner and
+ * mode are set; the worker asks SO_PEERCRED all the same.
+ */
+static void
+bind_socket(void)
+{
+	const struct config *cfg = &daemon_state.cfg;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0);
+	bool group = cfg->owner_gid != UINT32_MAX;
+
+	if (sock < 0 || fchdir(daemon_state.runtime) < 0)
+		refuse("socket: %s", strerror(errno));
+	(void)unlinkat(daemon_state.runtime, "banger.sock", 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "banger.sock");
+	if (bind(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    fchownat(daemon_state.runtime, "banger.sock", cfg->owner_uid,
+	    group ? cfg->owner_gid : 0, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(daemon_state.runtime, "banger.sock",
+	    group ? 0660 : 0600, 0) < 0 ||
+	    listen(sock, LISTEN_BACKLOG) < 0 || chdir("/") < 0)
+		refuse("%s/banger.sock: %s", cfg->runtime_dir,
+		    strerror(errno));
+	daemon_state.listener = sock;
+}
+
+/* Kept for this boot: a host on which KVM hangs costs its deadline once. */
+static bool
+kvm_works(void)
+{
+	_cleanup_close_ int fd = path_open(daemon_state.private, "kvm",
+	    O_RDONLY, 0);
+	char answer;
+
+	if (fd >= 0 && read(fd, &answer, 1) == 1)
+		return answer == '1';
+	answer = kvm_probe() == 1 ? '1' : '0';
+	if (path_replace_file(daemon_state.private, "kvm", &answer, 1) < 0)
+		log_warn("answer of the KVM probe not kept");
+	return answer == '1';
+}
+
+/* The VMM's executable: from the configuration, or where distributions put it. */
+static int
+find_qemu(const char *configured)
+{
+	const char *const paths[] = { configured,
+		"/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(paths); i++) {
+		int fd;
+
+		if (paths[i][0] == '\0')
+			continue;
+		fd = open(paths[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && check_exec_fd(fd) == 0)
+			return fd;
+		close_fdp(&fd);
+		if (i == 0)
+			break;
+	}
+	return -1;
+}
+
+/* Jails without a record are what a killed daemon was about to stage. */
+static void
+remove_stray_jails(struct monitor *monitor)
+{
+	DIR *stream = fdopendir(must(path_open(monitor->jails, ".",
+	    O_RDONLY | O_DIRECTORY, 0), "jail directory"));
+	struct dirent *entry;
+
+	if (stream == NULL)
+		refuse("jail directory: %s", strerror(errno));
+	while ((entry = readdir(stream)) != NULL) {
+		uint64_t id = strtoull(entry->d_name, NULL, 16);
+
+		if (entry->d_name[0] != '.' &&
+		    vm_find(&monitor->table, id) == NULL &&
+		    jail_remove(monitor->jails, entry->d_name) < 0)
+			log_warn("jail %s cannot be removed", entry->d_name);
+	}
+	closedir(stream);
+}
+
+/*
+ * Adopts VMs that are alive; what is left of the others and of a daemon that
+ * was killed goes away.
+ */
+static void
+adopt(struct monitor *monitor)
+{
+	struct vm_table *table = &monitor->table;
+	bool any = false;
+	uint32_t i;
+
+	must(vm_load_all(table, monitor->proc), "records");
+	for (i = 0; i < table->max; i++) {
+		if (table->vms[i].id == 0)
+			continue;
+		any = true;
+		if (table->vms[i].state == VM_RUNNING)
+			must(monitor_watch(monitor, &table->vms[i]), "epoll");
+	}
+	remove_stray_jails(monitor);
+	if (!any) {
+		network_close(&monitor->net);
+		return;
+	}
+	i = (uint32_t)network_ensure(&monitor->net, table);
+	if ((int)i < 0)
+		log_error("network: %s", strerror(-(int)i));
+}
+
+static void
+open_monitor(void)
+{
+	struct monitor *monitor = &daemon_state.monitor;
+	const struct config *cfg = &daemon_state.cfg;
+	sigset_t set;
+
+	monitor->cfg = cfg;
+	monitor->embedded = daemon_state.embedded;
+	monitor->kvm = kvm_works();
+	monitor->qemu = find_qemu(cfg->qemu_bin);
+	must(jail_host_open(&monitor->host), "host directories");
+	must(network_open(&monitor->net, cfg, daemon_state.private),
+	    "netlink");
+	must(vm_table_init(&monitor->table, cfg->uid_count - 1,
+	    cfg->uid_base + 1, must(path_make_dir(daemon_state.private, "vm",
+	    0, 0, 0700), "records")), "table of VMs");
+	monitor->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		refuse("signals: %s", strerror(errno));
+	monitor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (monitor->proc < 0 || monitor->epoll < 0 || monitor->signals < 0)
+		refuse("start: %s", strerror(errno));
+	adopt(monitor);
+}
+
+static void
+pair(int sockets[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    sockets) < 0)
+		refuse("socketpair: %s", strerror(errno));
+}
+
+static void
+start_launcher(struct monitor *monitor)
+{
+	int sockets[2];
+	pid_t pid;
+
+	pair(sockets);
+	pid = fork();
+	if (pid < 0)
+		refuse("fork: %s", strerror(errno));
+	if (pid == 0) {
+		/*
+		 * Standard error and its socket: nothing else of ours, and no
+		 * terminal whose keys could stop or end it.
+		 */
+		if (setsid() < 0 || dup2(sockets[1], 3) < 0 ||
+		    syscall(SYS_close_range, 4U, ~0U, 0U) < 0 ||
+		    fcntl(3, F_SETFD, FD_CLOEXEC) < 0)
+			_exit(1);
+		launcher_main(3);
+	}
+	close(sockets[1]);
+	monitor->launcher = sockets[0];
+}
+
+/* The child of start_worker: the same executable, another address space. */
+static _Noreturn void
+become_worker(int wire)
+{
+	static char name[] = "banger", role[] = "worker";
+	char *argv[] = { name, role, NULL }, *envp[] = { NULL, NULL };
+	static char journal[] = "JOURNAL_STREAM=1";
+	int from[] = { wire, daemon_state.listener, daemon_state.exe }, i, exe;
+	sigset_t none;
+
+	/* Away from the terminal, into which it could type (TIOCSTI). */
+	if (setsid() < 0)
+		fatal("worker: %s", strerror(errno));
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (getenv("JOURNAL_STREAM") != NULL)
+		envp[0] = journal;
+	for (i = 0; i < (int)ARRAY_SIZE(from); i++)
+		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 64);
+	for (i = 0; i < (int)ARRAY_SIZE(from); i++)
+		if (from[i] < 0 || dup2(from[i], WORKER_WIRE_FD + i) < 0)
+			fatal("worker: %s", strerror(errno));
+	exe = fcntl(from[2], F_DUPFD_CLOEXEC, 64);
+	if (exe < 0 || drop_to_uid(daemon_state.cfg.uid_base) < 0)
+		fatal("worker: cannot drop privileges: %s", strerror(errno));
+	if (syscall(SYS_close_range, (unsigned int)WORKER_FDS_END,
+	    (unsigned int)exe - 1, 0) < 0)
+		fatal("worker: %s", strerror(errno));
+	syscall(SYS_execveat, exe, "", argv, envp, AT_EMPTY_PATH);
+	fatal("worker: execute: %s", strerror(errno));
+}
+
+/*
+ * The worker is the first process of a pid namespace: what it forked ends with
+ * it, so that nothing of a worker that was taken over meets the next one. A
+ * worker that does not read what it asked for must not stall the monitor.
+ */
+static void
+start_worker(struct monitor *monitor)
+{
+	const struct timeval timeout = { .tv_sec = WIRE_SEND_TIMEOUT_S };
+	int sockets[2];
+	pid_t pid;
+
+	pair(sockets);
+	if (setsockopt(sockets[0], SOL_SOCKET, SO_SNDTIMEO, &timeout,
+	    sizeof(timeout)) < 0 || unshare(CLONE_NEWPID) < 0)
+		refuse("worker: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		refuse("fork: %s", strerror(errno));
+	if (pid == 0)
+		become_worker(sockets[1]);
+	close(sockets[1]);
+	monitor->wire = sockets[0];
+	monitor->worker = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (monitor->worker < 0)
+		refuse("worker: %s", strerror(errno));
+}
+
+/* sd_notify(3): one datagram, when a service manager asks for it. */
+static void
+notify_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_cleanup_close_ int sock = -1;
+	size_t len;
+
+	if (path == NULL || (path[0] != '/' && path[0] != '@') ||
+	    format(addr.sun_path, sizeof(addr.sun_path), "%s", path) < 0)
+		return;
+	len = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+	if (path[0] == '@')
+		addr.sun_path[0] = '\0';
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 || sendto(sock, "READY=1", 7, MSG_NOSIGNAL,
+	    (struct sockaddr *)&addr, (socklen_t)len) < 0)
+		log_warn("notify %s: %s", path, strerror(errno));
+}
+
+static void
+report_ready(void)
+{
+	if (!daemon_state.embedded) {
+		notify_ready();
+		return;
+	}
+	if (write_full(DAEMON_READY_FD, "+", 1) < 0)
+		log_warn("the client that started this daemon has gone");
+	close(DAEMON_READY_FD);
+}
+
+/*
+ * An embedded daemon has its client's terminal as standard error: from now on
+ * its lines go to a file that root can read, and those of the launcher and the
+ * worker, which inherit it.
+ */
+static void
+redirect_log(void)
+{
+	_cleanup_close_ int log = -1;
+
+	if (!daemon_state.embedded)
+		return;
+	log = must(path_open(daemon_state.private, "daemon.log",
+	    O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600), "log");
+	if (dup2(log, STDERR_FILENO) < 0)
+		refuse("log: %s", strerror(errno));
+}
+
+int
+daemon_main(const char *config_path, bool embedded)
+{
+	struct monitor *monitor = &daemon_state.monitor;
+	char err[256];
+	int r;
+
+	daemon_state.embedded = embedded;
+	log_init("banger", LOG_INFO);
+	if (geteuid() != 0)
+		refuse("daemon: must be started by root");
+	drop_initial(embedded ? DAEMON_READY_FD : STDERR_FILENO);
+	if (embedded && fcntl(DAEMON_READY_FD, F_SETFD, FD_CLOEXEC) < 0)
+		return 1;
+	if (config_load(config_path, true, &daemon_state.cfg, err,
+	    sizeof(err)) < 0)
+		refuse("%s", err);
+	log_init("banger", (enum log_level)daemon_state.cfg.log_level);
+	daemon_state.exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (daemon_state.exe < 0)
+		refuse("/proc/self/exe: %s", strerror(errno));
+	drop_mounts();
+	open_directories();
+	redirect_log();
+	start_launcher(monitor);
+	open_monitor();
+	bind_socket();
+	start_worker(monitor);
+	close(daemon_state.listener);
+	close(daemon_state.exe);
+	report_ready();
+	drop_monitor();
+	r = monitor_loop(monitor);
+	(void)unlinkat(daemon_state.runtime, "banger.sock", 0);
+	return r;
+}

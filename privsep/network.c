@@ -1,0 +1,199 @@
+/*
+ * See network.h. The bridge and the rule set are created when the first VM
+ * needs them and removed with the last, so that an idle banger leaves the
+ * host's network as it found it.
+ */
+#include "privsep/network.h"
+
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <string.h>
+
+#include "privsep/log.h"
+#include "privsep/nft.h"
+#include "privsep/path.h"
+#include "privsep/util.h"
+
+#define FORWARD_RECORD "forwarding"
+
+int
+network_open(struct network *network, const struct config *cfg, int state_dir)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	network->cfg = cfg;
+	network->state_dir = state_dir;
+	r = nl_open(&network->route, NETLINK_ROUTE);
+	if (r == 0)
+		r = nl_open(&network->filter, NETLINK_NETFILTER);
+	if (r < 0)
+		return r;
+	fd = path_open(state_dir, FORWARD_RECORD, O_RDONLY, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = read_full(fd, &network->forward, sizeof(network->forward));
+	if (r < 0 || forward_check(&network->forward) < 0) {
+		log_warn("forwarding record is not ours, ignored");
+		memset(&network->forward, 0, sizeof(network->forward));
+	}
+	return 0;
+}
+
+static int
+save_forward(const struct network *network)
+{
+	return path_replace_file(network->state_dir, FORWARD_RECORD,
+	    &network->forward, sizeof(network->forward));
+}
+
+static struct nft_guest
+guest_of(const struct vm *vm)
+{
+	struct nft_guest guest = { .ipv4 = vm->ipv4, .nat = vm->nat };
+
+	vm_tap_name(vm->id, guest.tap);
+	vm_mac(vm->ipv4, guest.mac);
+	return guest;
+}
+
+/* The rules anew, with every VM of TABLE: what was flushed is back. */
+static int
+ensure_rules(struct network *network, const struct vm_table *table)
+{
+	const struct nft_net net = { .bridge = network->cfg->bridge_name,
+		.gateway = network->net.addr };
+	_cleanup_free_ struct nft_guest *guests = calloc(table->max,
+	    sizeof(*guests));
+	size_t count = 0;
+	uint32_t i;
+
+	if (guests == NULL)
+		return -ENOMEM;
+	for (i = 0; i < table->max; i++)
+		if (table->vms[i].id != 0)
+			guests[count++] = guest_of(&table->vms[i]);
+	return nft_ensure(&network->filter, &net, guests, count,
+	    &network->forward);
+}
+
+int
+network_ensure(struct network *network, const struct vm_table *table)
+{
+	struct ipv4_net net = { network->cfg->gateway, network->cfg->prefix };
+	int r = bridge_ensure(&network->route, network->cfg->bridge_name, &net,
+	    network->cfg->subnet_fixed);
+
+	if (r < 0)
+		return r;
+	network->net = net;
+	r = ensure_rules(network, table);
+	network->ready = r == 0;
+	return r;
+}
+
+int
+network_add(struct network *network, const struct vm_table *table,
+    struct vm *vm)
+{
+	char tap[LINK_NAME_BYTES];
+	struct tap_spec spec = {
+		.name = tap,
+		.bridge = network->cfg->bridge_name,
+		.uid = vm_uid(table, vm),
+		.gid = vm_uid(table, vm),
+	};
+	_cleanup_close_ int fd = -1;
+	struct nft_guest guest;
+	int r;
+
+	vm_tap_name(vm->id, tap);
+	vm_mac(vm->ipv4, spec.mac);
+	fd = tap_create(&network->route, &spec);
+	if (fd < 0)
+		return fd;
+	guest = guest_of(vm);
+	r = nft_guest_add(&network->filter, spec.bridge, &guest);
+	if (r < 0)
+		return r;
+	vm->tap_fd = steal_fd(&fd);
+	return 0;
+}
+
+int
+network_remove(struct network *network, struct vm *vm)
+{
+	const char *bridge = network->cfg->bridge_name;
+	const struct nft_guest guest = guest_of(vm);
+	int r, filter;
+
+	close_fdp(&vm->tap_fd);
+	vm->tap_fd = -1;
+	filter = nft_guest_del(&network->filter, bridge, &guest);
+	r = tap_delete(&network->route, guest.tap, bridge);
+	return r < 0 ? r : filter;
+}
+
+int
+network_nat(struct network *network, struct vm *vm, bool enabled)
+{
+	const char *bridge = network->cfg->bridge_name;
+	int r = 0, saved;
+
+	if (enabled) {
+		r = forward_enable(&network->route, bridge, &network->forward);
+		/* Also what was changed before it failed. */
+		saved = save_forward(network);
+		if (r == 0)
+			r = saved;
+		if (r == 0)
+			r = nft_uplinks_set(&network->filter, bridge,
+			    &network->forward);
+	}
+	if (r == 0)
+		r = nft_nat_set(&network->filter, bridge, vm->ipv4, enabled);
+	if (r == 0)
+		vm->nat = enabled;
+	return r;
+}
+
+/* tap_list's callback: the name of one tap, deleted outside of the dump. */
+static int
+keep_name(const struct link_info *link, void *arg)
+{
+	char *name = arg;
+
+	if (link == NULL)
+		name[0] = '\0';
+	else
+		memcpy(name, link->name, LINK_NAME_BYTES);
+	return 0;
+}
+
+void
+network_close(struct network *network)
+{
+	const char *bridge = network->cfg->bridge_name;
+	char tap[LINK_NAME_BYTES];
+	int r = 0, tries;
+
+	for (tries = 0; r == 0 && tries < 1024; tries++) {
+		tap[0] = '\0';
+		r = tap_list(&network->route, bridge, keep_name, tap);
+		if (r < 0 || tap[0] == '\0')
+			break;
+		r = tap_delete(&network->route, tap, bridge);
+	}
+	r = forward_restore(&network->route, &network->forward);
+	if (r == 0)
+		(void)unlinkat(network->state_dir, FORWARD_RECORD, 0);
+	else
+		log_warn("forwarding: %s", strerror(-r));
+	r = nft_remove(&network->filter, bridge);
+	if (r < 0)
+		log_warn("rules of %s: %s", bridge, strerror(-r));
+	r = bridge_remove(&network->route, bridge);
+	if (r < 0 && r != -EEXIST)
+		log_warn("bridge %s: %s", bridge, strerror(-r));
+	network->ready = false;
+}

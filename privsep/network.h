@@ -1,0 +1,52 @@
+/*
+ * What the host's network owes to banger at this moment: bridge, rule set,
+ * forwarding. It comes with the first VM and goes with the last.
+ */
+#ifndef BANGER_PRIVSEP_NETWORK_H
+#define BANGER_PRIVSEP_NETWORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "privsep/config.h"
+#include "privsep/link.h"
+#include "privsep/netlink.h"
+#include "privsep/vm.h"
+
+struct network {
+	const struct config *cfg;
+	bool ready;			/* bridge and rules are in place */
+	int state_dir;			/* holds the forwarding record */
+	struct ipv4_net net;		/* of the bridge, once ready */
+	struct forward_state forward;
+	struct netlink route;
+	struct netlink filter;
+};
+
+/* Opens the sockets and reads the forwarding record. 0 or -errno. */
+int	 network_open(struct network *network, const struct config *cfg,
+	    int state_dir);
+
+/*
+ * Bridge and rules are there, with all VMs of TABLE that have a tap: what
+ * somebody flushed is put back. 0 or -errno as bridge_ensure, nft_ensure.
+ */
+int	 network_ensure(struct network *network, const struct vm_table *table);
+
+/*
+ * Creates VM's tap (vm->tap_fd) and lets its address through. On failure
+ * nothing is left. 0 or -errno as tap_create.
+ */
+int	 network_add(struct network *network, const struct vm_table *table,
+	    struct vm *vm);
+
+/* Takes VM's tap and its set elements away; missing ones are no error. */
+int	 network_remove(struct network *network, struct vm *vm);
+
+/* Sets whether VM reaches the outside, and vm->nat. 0 or -errno. */
+int	 network_nat(struct network *network, struct vm *vm, bool enabled);
+
+/* Takes all away: rules, left-over taps, bridge, forwarding. */
+void	 network_close(struct network *network);
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * The table: everything banger can be told, in the order of `banger help`.
+ * Whatever a command takes is said here and nowhere else.
+ */
+#include "client/command.h"
+
+#define HELP_FLAG \
+	{ FLAG_HELP, 'h', false, "help", NULL, "show this help" }
+#define JSON_FLAG \
+	{ FLAG_JSON, 0, false, "json", NULL, "print JSON, one line" }
+#define EXEC_FLAGS \
+	{ FLAG_ENV, 'e', true, "env", "K[=V]", \
+	    "set K in CMD's environment; without =V to the value it has here" }, \
+	{ FLAG_WORKDIR, 'w', false, "workdir", "DIR", \
+	    "CMD's working directory in the guest (default: the user's home)" }, \
+	{ FLAG_USER, 'u', false, "user", "USER", \
+	    "run CMD as this user of the guest: NAME or UID, and :GROUP " \
+	    "(default: root)" }, \
+	{ FLAG_TTY, 't', false, "tty", NULL, \
+	    "give CMD a terminal of its own (a shell gets one anyway)" }
+
+static const struct flag no_flags[] = { HELP_FLAG, { 0 } };
+static const struct flag json_flags[] = { JSON_FLAG, HELP_FLAG, { 0 } };
+
+static const struct flag run_flags[] = {
+	{ FLAG_NAME, 'n', false, "name", "N",
+	    "name and host name; the VM stays after CMD unless --rm" },
+	{ FLAG_IMAGE, 'i', false, "image", "I",
+	    "image its disk starts as (default_image_name)" },
+	{ FLAG_KERNEL, 'k', false, "kernel", "K",
+	    "kernel it boots (default_kernel_name)" },
+	{ FLAG_CPUS, 0, false, "vcpu", "N",
+	    "processors: 1, or an even number up to 32" },
+	{ FLAG_MEMORY, 'm', false, "memory", "SIZE",
+	    "memory: 512M, 2G; a bare number is MiB" },
+	{ FLAG_DISK_SIZE, 0, false, "disk-size", "SIZE",
+	    "size its disk is grown to: 20G" },
+	{ FLAG_NAT, 0, false, "nat", NULL,
+	    "let it reach the networks that the host reaches" },
+	{ FLAG_INIT, 0, false, "init", "image|none",
+	    "start the image's own init, or nothing beside CMD" },
+	EXEC_FLAGS,
+	{ FLAG_RM, 0, false, "rm", NULL,
+	    "remove the VM afterwards, named or not" },
+	{ FLAG_DETACH, 'd', false, "detach", NULL,
+	    "start it, print its name, leave it running; no CMD, no --rm" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag exec_flags[] = { EXEC_FLAGS, HELP_FLAG, { 0 } };
+
+static const struct flag stop_flags[] = {
+	{ FLAG_TIMEOUT, 't', false, "timeout", "SECONDS",
+	    "wait this long for the guest, then kill it (30)" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag vm_delete_flags[] = {
+	{ FLAG_FORCE, 'f', false, "force", NULL, "also while it is running" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag logs_flags[] = {
+	{ FLAG_FOLLOW, 'f', false, "follow", NULL,
+	    "go on until the VM stops" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag image_import_flags[] = {
+	{ FLAG_NAME, 'n', false, "name", "N", "name of the new image" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag kernel_import_flags[] = {
+	{ FLAG_NAME, 'n', false, "name", "N",
+	    "name of the new kernel (\"default\")" },
+	{ FLAG_MODULES, 0, false, "modules", "DIR",
+	    "its modules (/lib/modules/VERSION)" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag daemon_flags[] = {
+	{ FLAG_EMBEDDED, 0, false, "embedded", NULL, NULL },
+	HELP_FLAG,
+	{ 0 },
+};
+
+#define WORDS(f, what, least, most) \
+	{ .flags = (f), .word = (what), .words_min = (least), .words_max = (most) }
+#define WORDS_CMD(f, what, n) \
+	{ .flags = (f), .word = (what), .words_min = (n), .words_max = (n), \
+	    .command = true }
+
+const struct command commands[] = {
+	{ "vm run", "run", "[FLAG...] [-- CMD ARG...]",
+	    "boot a fresh microVM, run CMD or a shell in it",
+	    "Boots a microVM from an image and a kernel and runs CMD in it, with this\n"
+	    "standard input, output and error; CMD's exit code becomes banger's. Without\n"
+	    "CMD: a shell, with a terminal when this is one. The VM is removed afterwards,\n"
+	    "unless it was given a --name and no --rm.",
+	    WORDS_CMD(run_flags, "", 0), EXIT_BANGER, cmd_vm_run },
+	{ "vm exec", "exec", "[FLAG...] VM [-- CMD ARG...]",
+	    "run CMD or a shell in a running VM",
+	    "As `banger vm run`, in a VM that is running already.",
+	    WORDS_CMD(exec_flags, "VM", 1), EXIT_BANGER, cmd_vm_exec },
+	{ "vm list", "vm ls,vm ps,ps", "[--json]",
+	    "list the VMs", NULL,
+	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_vm_list },
+	{ "vm show", NULL, "[--json] VM",
+	    "show one VM", NULL,
+	    WORDS(json_flags, "VM", 1, 1), EXIT_FAILED, cmd_vm_show },
+	{ "vm start", NULL, "VM...",
+	    "start VMs that are stopped", NULL,
+	    WORDS(no_flags, "VM", 1, ARGS_WORDS), EXIT_FAILED, cmd_vm_start },
+	{ "vm stop", NULL, "[--timeout SECONDS] VM...",
+	    "shut VMs down", NULL,
+	    WORDS(stop_flags, "VM", 1, ARGS_WORDS), EXIT_FAILED, cmd_vm_stop },
+	{ "vm restart", NULL, "VM...",
+	    "shut VMs down and start them again", NULL,
+	    WORDS(no_flags, "VM", 1, ARGS_WORDS), EXIT_FAILED, cmd_vm_restart },
+	{ "vm kill", NULL, "VM...",
+	    "stop VMs at once, without asking the guest", NULL,
+	    WORDS(no_flags, "VM", 1, ARGS_WORDS), EXIT_FAILED, cmd_vm_kill },
+	{ "vm delete", "vm rm", "[--force] VM...",
+	    "delete VMs and their disks", NULL,
+	    WORDS(vm_delete_flags, "VM", 1, ARGS_WORDS), EXIT_FAILED,
+	    cmd_vm_delete },
+	{ "vm logs", NULL, "[--follow] VM",
+	    "print what the guest wrote to its console", NULL,
+	    WORDS(logs_flags, "VM", 1, 1), EXIT_FAILED, cmd_vm_logs },
+	{ "image import", NULL, "--name N FILE|-",
+	    "make an image of a root file-system tar",
+	    "FILE is a tar of a root file system, plain or compressed with gzip, xz or\n"
+	    "zstd; - reads it from standard input.",
+	    WORDS(image_import_flags, "FILE", 1, 1), EXIT_FAILED, cmd_image_import },
+	{ "image list", "image ls,images", "[--json]",
+	    "list the images", NULL,
+	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_image_list },
+	{ "image show", NULL, "[--json] IMAGE",
+	    "show one image", NULL,
+	    WORDS(json_flags, "IMAGE", 1, 1), EXIT_FAILED, cmd_image_show },
+	{ "image delete", "image rm", "IMAGE...",
+	    "delete images", NULL,
+	    WORDS(no_flags, "IMAGE", 1, ARGS_WORDS), EXIT_FAILED,
+	    cmd_image_delete },
+	{ "kernel import", NULL, "[--name N] [--modules DIR] PATH|host",
+	    "import a kernel and build its initrd",
+	    "PATH is a Debian linux-image package, a tar with boot/ and lib/modules/, or a\n"
+	    "vmlinuz or vmlinux whose modules lie in --modules. `host` is the kernel that\n"
+	    "is running.",
+	    WORDS(kernel_import_flags, "PATH", 1, 1), EXIT_FAILED,
+	    cmd_kernel_import },
+	{ "kernel list", "kernel ls,kernels", "[--json]",
+	    "list the kernels", NULL,
+	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_kernel_list },
+	{ "kernel show", NULL, "[--json] KERNEL",
+	    "show one kernel", NULL,
+	    WORDS(json_flags, "KERNEL", 1, 1), EXIT_FAILED, cmd_kernel_show },
+	{ "kernel delete", "kernel rm", "KERNEL...",
+	    "delete kernels", NULL,
+	    WORDS(no_flags, "KERNEL", 1, ARGS_WORDS), EXIT_FAILED,
+	    cmd_kernel_delete },
+	{ "daemon", NULL, "",
+	    "run the daemon in the foreground",
+	    "Needs root. Without a daemon, root's commands bring one for as long as they\n"
+	    "last, so this is for hosts where others than root use banger.",
+	    WORDS(daemon_flags, "", 0, 0), EXIT_FAILED, cmd_daemon },
+	{ "doctor", NULL, "[--json]",
+	    "tell what this host can do, and what to do about the rest", NULL,
+	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_doctor },
+	{ "version", NULL, "[--json]",
+	    "print banger's version", NULL,
+	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_version },
+	{ "help", NULL, "[COMMAND...]",
+	    "explain a command", NULL,
+	    WORDS(no_flags, "", 0, 3), EXIT_FAILED, cmd_help },
+	{ 0 },
+};

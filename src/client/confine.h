@@ -1,0 +1,14 @@
+/*
+ * The client while it carries a guest's bytes.
+ */
+#ifndef BANGER_CLIENT_CONFINE_H
+#define BANGER_CLIENT_CONFINE_H
+
+/*
+ * From now on this process can use what it has open and nothing else: no file,
+ * no socket, no program (seccomp(2), landlock(7)). What it has open is the
+ * stream, the standard streams and the API connection. 0 or -errno.
+ */
+int	 client_confine(void);
+
+#endif

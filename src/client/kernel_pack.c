@@ -1,0 +1,446 @@
+/*
+ * Only what is needed is sent, and it is the import's own code (modules.c)
+ * that says what that is: the set is filled from the modules directory until
+ * its order is complete, then written out, uncompressed.
+ */
+#include "client/kernel_pack.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "image/bzimage.h"
+#include "image/errmsg.h"
+#include "image/kernel_scan.h"
+#include "image/modules.h"
+#include "privsep/util.h"
+
+#define DEPTH_MAX	16	/* of directories below kernel/ */
+#define ROUNDS_MAX	8	/* looks at the directory */
+#define BUILTIN_BYTES_MAX (4U << 20)
+#define TAR_BLOCK	((size_t)512)
+#define COPY_BYTES	(64U << 10)
+
+struct pack {
+	int		 out_fd;
+	int		 kernel_fd;
+	int		 dir_fd;	/* of the modules, -1 for none */
+	struct module_set *set;
+	const struct module *order[MODULE_SET_MAX];
+	size_t		 count;
+	char		 release[KERNEL_RELEASE_MAX];
+	uint8_t		*builtin;
+	size_t		 builtin_len;
+	char		*err;
+	size_t		 err_size;
+};
+
+/* POSIX pax, "ustar Interchange Format". */
+struct tar_header {
+	char	name[100];
+	char	mode[8];
+	char	uid[8];
+	char	gid[8];
+	char	size[12];
+	char	mtime[12];
+	char	chksum[8];
+	char	typeflag;
+	char	linkname[100];
+	char	magic[6];
+	char	version[2];
+	char	uname[32];
+	char	gname[32];
+	char	devmajor[8];
+	char	devminor[8];
+	char	prefix[155];
+	char	pad[12];
+};
+_Static_assert(sizeof(struct tar_header) == TAR_BLOCK, "ustar header");
+
+/* A member DIR/NAME, of which DIR goes into the prefix field. */
+static int
+put_header(struct pack *p, const char *dir, const char *name, uint64_t len)
+{
+	struct tar_header h = {
+		.mode = "0000644", .uid = "0000000", .gid = "0000000",
+		.mtime = "00000000000", .chksum = "       ", .typeflag = '0',
+		.magic = "ustar", .version = { '0', '0' },
+	};
+	const unsigned char *byte = (const unsigned char *)&h;
+	unsigned sum = 0;
+	int rc;
+
+	rc = format(h.name, sizeof(h.name), "%s", name);
+	if (rc == 0)
+		rc = format(h.prefix, sizeof(h.prefix), "%s", dir);
+	if (rc == 0)
+		rc = format(h.size, sizeof(h.size), "%011llo",
+		    (unsigned long long)len);
+	if (rc < 0)
+		return errmsg(p->err, p->err_size, rc,
+		    "\"%s/%s\" has too long a name", dir, name);
+	h.chksum[7] = ' ';
+	for (size_t i = 0; i < sizeof(h); i++)
+		sum += byte[i];
+	rc = format(h.chksum, sizeof(h.chksum), "%06o", sum);
+	return rc < 0 ? rc : write_full(p->out_fd, &h, sizeof(h));
+}
+
+static int
+put_zeros(struct pack *p, size_t len)
+{
+	static const char zeros[2 * TAR_BLOCK];
+
+	return write_full(p->out_fd, zeros, len);
+}
+
+static int
+put_padding(struct pack *p, uint64_t len)
+{
+	return put_zeros(p, (TAR_BLOCK - len % TAR_BLOCK) % TAR_BLOCK);
+}
+
+static int
+put_file(struct pack *p, const char *dir, const char *name, const void *data,
+    size_t len)
+{
+	int rc = put_header(p, dir, name, len);
+
+	if (rc == 0)
+		rc = write_full(p->out_fd, data, len);
+	return rc < 0 ? rc : put_padding(p, len);
+}
+
+static int
+put_modules(struct pack *p)
+{
+	char dir[KERNEL_RELEASE_MAX + 16], name[MODULE_NAME_MAX + 4];
+	int rc = format(dir, sizeof(dir), "lib/modules/%s", p->release);
+
+	/* Also when empty: the directory itself says something. */
+	if (rc == 0)
+		rc = put_file(p, dir, "modules.builtin", p->builtin,
+		    p->builtin_len);
+	for (size_t i = 0; rc == 0 && i < p->count; i++) {
+		const struct module *m = p->order[i];
+
+		rc = format(name, sizeof(name), "%s.ko", m->name);
+		if (rc == 0)
+			rc = put_file(p, dir, name, m->data, m->len);
+	}
+	return rc;
+}
+
+/* Copies LEFT bytes of the kernel. */
+static int
+copy_kernel(struct pack *p, uint64_t left)
+{
+	_cleanup_free_ char *buf = malloc(COPY_BYTES);
+	int rc = buf == NULL ? -ENOMEM : 0;
+
+	while (rc == 0 && left > 0) {
+		size_t n = left < COPY_BYTES ? (size_t)left : COPY_BYTES;
+
+		rc = read_full(p->kernel_fd, buf, n);
+		if (rc == 0)
+			rc = write_full(p->out_fd, buf, n);
+		left -= n;
+	}
+	return rc;
+}
+
+/* The kernel, and the two blocks of zeros that end a tar. */
+static int
+put_kernel(struct pack *p)
+{
+	char name[100];
+	struct stat st;
+	uint64_t size;
+	int rc;
+
+	if (fstat(p->kernel_fd, &st) < 0)
+		return -errno;
+	size = (uint64_t)st.st_size;
+	if (p->release[0] == '\0' || format(name, sizeof(name), "vmlinuz-%s",
+	    p->release) < 0)
+		memcpy(name, "vmlinuz", sizeof("vmlinuz"));
+	rc = put_header(p, "boot", name, size);
+	if (rc == 0)
+		rc = copy_kernel(p, size);
+	if (rc == 0)
+		rc = put_padding(p, size);
+	return rc < 0 ? rc : put_zeros(p, 2 * TAR_BLOCK);
+}
+
+/* Reads the regular file NAME below DIR_FD, at most MAX bytes. */
+static int
+load_file(int dir_fd, const char *name, size_t max, uint8_t **data,
+    size_t *len)
+{
+	_cleanup_close_ int fd = openat(dir_fd, name,
+	    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_free_ uint8_t *buf = NULL;
+	struct stat st;
+	int rc;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if ((uint64_t)st.st_size > max)
+		return -EFBIG;
+	buf = malloc((size_t)st.st_size + 1);
+	if (buf == NULL)
+		return -ENOMEM;
+	rc = read_full(fd, buf, (size_t)st.st_size);
+	if (rc < 0)
+		return rc;
+	*data = steal_ptr(&buf);
+	*len = (size_t)st.st_size;
+	return 0;
+}
+
+static int
+add_module(struct pack *p, int dir_fd, const char *file)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	char name[MODULE_NAME_MAX];
+	size_t len = 0;
+	int rc;
+
+	if (!module_name(file, strlen(file), true, name) ||
+	    !module_set_wants(p->set, name))
+		return 0;
+	rc = load_file(dir_fd, file, MODULE_BYTES_MAX, &data, &len);
+	if (rc < 0)
+		return errmsg(p->err, p->err_size, rc,
+		    "cannot read module %s: %s", file, strerror(-rc));
+	return module_set_add(p->set, file, data, len, p->err, p->err_size);
+}
+
+static void
+close_dir(DIR **d)
+{
+	if (*d != NULL)
+		closedir(*d);
+}
+
+/*
+ * Adds the wanted modules below the directory NAME of DIR_FD. Links to
+ * directories are not followed below the top: build/ and source/ are such.
+ */
+static int
+walk(struct pack *p, int dir_fd, const char *name, int depth)
+{
+	_cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC | (depth > 0 ? O_NOFOLLOW : 0));
+	__attribute__((cleanup(close_dir))) DIR *d = NULL;
+	struct dirent *e;
+	int rc = 0;
+
+	if (fd < 0 && depth > 0 && (errno == ENOTDIR || errno == ELOOP))
+		return 0;
+	if (fd < 0)
+		return errmsg(p->err, p->err_size, -errno,
+		    "cannot open modules directory %s: %s", name,
+		    strerror(errno));
+	d = fdopendir(fd);
+	if (d == NULL)
+		return -errno;
+	dir_fd = steal_fd(&fd);
+	while (rc == 0 && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		if (strstr(e->d_name, ".ko") != NULL)
+			rc = add_module(p, dir_fd, e->d_name);
+		else if (depth < DEPTH_MAX &&
+		    (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))
+			rc = walk(p, dir_fd, e->d_name, depth + 1);
+	}
+	return rc;
+}
+
+/*
+ * What the modules say they were built for; without any, what their
+ * directory is called.
+ */
+static void
+find_release(struct pack *p, const char *modules_dir)
+{
+	_cleanup_free_ char *real = NULL;
+	const char *s = NULL;
+	size_t len;
+
+	if (p->set->count > 0)
+		s = p->set->modules[0].info.vermagic;
+	else if ((real = realpath(modules_dir, NULL)) != NULL)
+		s = strrchr(real, '/') + 1;
+	len = s == NULL ? 0 : strcspn(s, " /");
+	if (len == 0 || len >= sizeof(p->release))
+		return;
+	memcpy(p->release, s, len);
+	p->release[len] = '\0';
+}
+
+static int
+collect_modules(struct pack *p, const char *modules_dir)
+{
+	const char *top = faccessat(p->dir_fd, "kernel", F_OK, 0) == 0 ?
+	    "kernel" : ".";
+	int rc = load_file(p->dir_fd, "modules.builtin", BUILTIN_BYTES_MAX,
+	    &p->builtin, &p->builtin_len);
+
+	if (rc < 0 && rc != -ENOENT)
+		return errmsg(p->err, p->err_size, rc,
+		    "cannot read %s/modules.builtin: %s", modules_dir,
+		    strerror(-rc));
+	if (rc == 0)
+		module_set_builtin(p->set, (const char *)p->builtin,
+		    p->builtin_len);
+	for (int round = 1;; round++) {
+		rc = walk(p, p->dir_fd, top, 0);
+		if (rc < 0)
+			return rc;
+		if (p->release[0] == '\0')
+			find_release(p, modules_dir);
+		if (p->release[0] == '\0')
+			return errmsg(p->err, p->err_size, -EINVAL,
+			    "cannot tell which kernel the modules in %s are for",
+			    modules_dir);
+		rc = module_set_order(p->set, p->release, p->order, &p->count,
+		    p->err, p->err_size);
+		if (rc != -EAGAIN || round == ROUNDS_MAX)
+			return rc;
+	}
+}
+
+/* Opens the kernel: a regular file of a size that the import will take. */
+static int
+open_kernel(const char *path, char *err, size_t err_size)
+{
+	_cleanup_close_ int fd = open(path,
+	    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return errmsg(err, err_size, -errno,
+		    "cannot open kernel %s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return errmsg(err, err_size, -EINVAL,
+		    "kernel %s is not a regular file", path);
+	if ((uint64_t)st.st_size > BZIMAGE_BYTES_MAX)
+		return errmsg(err, err_size, -EFBIG,
+		    "kernel %s is larger than %llu MiB", path,
+		    BZIMAGE_BYTES_MAX >> 20);
+	return steal_fd(&fd);
+}
+
+static int
+pack_opened(struct pack *p, const char *modules_dir)
+{
+	int rc = 0;
+
+	if (modules_dir != NULL)
+		rc = collect_modules(p, modules_dir);
+	if (rc < 0)
+		return rc;
+	if (modules_dir != NULL)
+		rc = put_modules(p);
+	if (rc == 0)
+		rc = put_kernel(p);
+	if (rc < 0)
+		return errmsg(p->err, p->err_size, rc,
+		    "cannot send the kernel: %s", strerror(-rc));
+	return 0;
+}
+
+static int
+pack_paths(const char *vmlinuz_path, const char *modules_dir, int out_fd,
+    char *err, size_t err_size)
+{
+	_cleanup_close_ int kernel_fd = -1;
+	_cleanup_close_ int dir_fd = -1;
+	struct pack p = { .out_fd = out_fd, .err = err, .err_size = err_size };
+	int rc;
+
+	kernel_fd = open_kernel(vmlinuz_path, err, err_size);
+	if (kernel_fd < 0)
+		return kernel_fd;
+	if (modules_dir != NULL) {
+		dir_fd = open(modules_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir_fd < 0)
+			return errmsg(err, err_size, -errno,
+			    "cannot open modules directory %s: %s",
+			    modules_dir, strerror(errno));
+	}
+	p.set = module_set_new();
+	if (p.set == NULL)
+		return errmsg(err, err_size, -ENOMEM, "out of memory");
+	p.kernel_fd = kernel_fd;
+	p.dir_fd = dir_fd;
+	rc = pack_opened(&p, modules_dir);
+	module_set_free(p.set);
+	free(p.builtin);
+	return rc;
+}
+
+/* A place where a host keeps something of its running kernel. */
+struct place {
+	const char	*before;
+	const char	*after;		/* the release goes between */
+};
+
+/* The first of the N PLACES that exists, in OUT (PATH_MAX bytes). */
+static bool
+find_place(const struct place *places, size_t n, const char *release,
+    char *out)
+{
+	for (size_t i = 0; i < n; i++)
+		if (format(out, PATH_MAX, "%s%s%s", places[i].before, release,
+		    places[i].after) == 0 && access(out, F_OK) == 0)
+			return true;
+	return false;
+}
+
+static int
+pack_host(int out_fd, char *err, size_t err_size)
+{
+	static const struct place kernels[] = {
+		{ "/boot/vmlinuz-", "" },
+		{ "/lib/modules/", "/vmlinuz" },
+		{ "/usr/lib/modules/", "/vmlinuz" },
+	};
+	static const struct place modules[] = {
+		{ "/lib/modules/", "" },
+		{ "/usr/lib/modules/", "" },
+	};
+	char kernel_path[PATH_MAX], modules_path[PATH_MAX];
+	struct utsname u;
+
+	if (uname(&u) < 0)
+		return errmsg(err, err_size, -errno, "uname: %s",
+		    strerror(errno));
+	if (!find_place(kernels, ARRAY_SIZE(kernels), u.release, kernel_path))
+		return errmsg(err, err_size, -ENOENT,
+		    "this host's kernel %s is neither in /boot/vmlinuz-%s nor in /lib/modules/%s/vmlinuz: give its path, or a linux-image package",
+		    u.release, u.release, u.release);
+	if (!find_place(modules, ARRAY_SIZE(modules), u.release,
+	    modules_path))
+		return errmsg(err, err_size, -ENOENT,
+		    "this host's kernel %s has no /lib/modules/%s: give a linux-image package instead",
+		    u.release, u.release);
+	return pack_paths(kernel_path, modules_path, out_fd, err, err_size);
+}
+
+int
+kernel_pack(const char *vmlinuz_path, const char *modules_dir, int out_fd,
+    char *err, size_t err_size)
+{
+	if (vmlinuz_path == NULL)
+		return pack_host(out_fd, err, err_size);
+	return pack_paths(vmlinuz_path, modules_dir, out_fd, err, err_size);
+}

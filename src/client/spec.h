@@ -1,0 +1,59 @@
+/*
+ * What `vm run` and `vm exec` ask for, checked before anything is started: a
+ * mistake in the command line costs no boot.
+ */
+#ifndef BANGER_CLIENT_SPEC_H
+#define BANGER_CLIENT_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "client/options.h"
+
+/* Strings point into argv. NULL or 0: not given, the worker's default. */
+struct vm_spec {
+	const char *name;
+	const char *image;
+	const char *kernel;
+	const char *init;
+	uint64_t vcpu;
+	uint64_t memory_mib;
+	uint64_t disk_size_bytes;
+	bool nat;
+	bool rm;			/* goes when this client goes */
+	bool detach;
+};
+
+/*
+ * Reads the flags of `vm run`. 0, or -EINVAL with the reason in ERR (flag,
+ * value, why).
+ */
+int	 spec_read(const struct args *args, struct vm_spec *spec,
+	    char err[ARGS_ERROR]);
+
+/* Adds "spec" and "rm" to a request. */
+void	 spec_write(const struct vm_spec *spec, struct buf *request);
+
+/* The command of `vm run` and `vm exec`. */
+struct exec_spec {
+	const char *user;		/* "" : the guest's default */
+	const char *workdir;		/* likewise */
+	char **env;			/* K=V, NULL-terminated; ours */
+	uint32_t env_count;
+	char **command;			/* NULL: a shell; points into argv */
+	uint32_t command_count;
+	bool tty;
+};
+
+/*
+ * Reads the flags that EXEC_FLAGS gives and the command. 0, -EINVAL with the
+ * reason in ERR, or -ENOMEM. Free *EXEC with exec_spec_free in every case.
+ */
+int	 exec_spec_read(const struct args *args, struct exec_spec *exec,
+	    char err[ARGS_ERROR]);
+void	 exec_spec_free(struct exec_spec *exec);
+
+#define _cleanup_exec_ __attribute__((cleanup(exec_spec_free)))
+
+#endif

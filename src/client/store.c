@@ -1,0 +1,169 @@
+/*
+ * Images and kernels: what VMs are made of. The user's file is opened here,
+ * with the user's rights, and goes to the worker as an fd.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "client/kernel_source.h"
+#include "client/objects.h"
+#include "client/text.h"
+#include "privsep/check.h"
+
+static const struct field image_fields[] = {
+	{ "name", "NAME", FIELD_TEXT },
+	{ "size_bytes", "SIZE", FIELD_BYTES },
+	{ "content_bytes", "CONTENT", FIELD_BYTES },
+	{ "entries", "ENTRIES", FIELD_NUMBER },
+	{ "has_init", "INIT", FIELD_BOOL },
+	{ "created", "AGE", FIELD_AGE },
+	{ "sha256", NULL, FIELD_TEXT },
+	{ NULL, NULL, FIELD_TEXT },
+};
+
+static const struct field kernel_fields[] = {
+	{ "name", "NAME", FIELD_TEXT },
+	{ "version", "VERSION", FIELD_TEXT },
+	{ "modules", "MODULES", FIELD_NUMBER },
+	{ "vmlinuz_bytes", NULL, FIELD_BYTES },
+	{ "vmlinux_bytes", "VMLINUX", FIELD_BYTES },
+	{ "initrd_bytes", "INITRD", FIELD_BYTES },
+	{ "pvh", NULL, FIELD_BOOL },
+	{ "created", "AGE", FIELD_AGE },
+	{ NULL, NULL, FIELD_TEXT },
+};
+
+const struct kind image_kind = { "image", "images", image_fields };
+const struct kind kernel_kind = { "kernel", "kernels", kernel_fields };
+
+int
+cmd_image_list(struct client *client, const struct args *args)
+{
+	return objects_list(client, args, &image_kind);
+}
+
+int
+cmd_image_show(struct client *client, const struct args *args)
+{
+	return objects_show(client, args, &image_kind);
+}
+
+int
+cmd_image_delete(struct client *client, const struct args *args)
+{
+	return objects_each(client, args, &(struct batch){ .kind = &image_kind,
+	    .op = "image.delete", .done = "deleted" });
+}
+
+int
+cmd_kernel_list(struct client *client, const struct args *args)
+{
+	return objects_list(client, args, &kernel_kind);
+}
+
+int
+cmd_kernel_show(struct client *client, const struct args *args)
+{
+	return objects_show(client, args, &kernel_kind);
+}
+
+int
+cmd_kernel_delete(struct client *client, const struct args *args)
+{
+	return objects_each(client, args, &(struct batch){ .kind = &kernel_kind,
+	    .op = "kernel.delete", .done = "deleted" });
+}
+
+/* Whether NAME may become an image's or a kernel's; complained about. */
+static bool
+good_name(const struct client *client, const char *name)
+{
+	if (check_object_name(name) == 0)
+		return true;
+	complain("%s: --name %s: not a name (1 to 63 of a-z, 0-9, '.', '_' and "
+	    "'-', beginning with a letter or digit)", client->command->name,
+	    name);
+	return false;
+}
+
+/*
+ * Opens FILE, or duplicates standard input for "-". What is no archive is
+ * the importer's to say; a directory or a terminal is said here. -1 after a
+ * complaint.
+ */
+static int
+open_archive(const struct client *client, const char *file)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (strcmp(file, "-") == 0)
+		fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		complain("%s: %s: %s", client->command->name, file,
+		    strerror(errno));
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) &&
+	    !S_ISSOCK(st.st_mode)) {
+		complain("%s: %s: not a regular file or a pipe; give it a tar",
+		    client->command->name, file);
+		return -1;
+	}
+	return steal_fd(&fd);
+}
+
+/* Sends FD to be imported as NAME and tells what became of it. */
+static int
+import(struct client *client, const struct kind *kind, const char *op,
+    const char *name, int fd)
+{
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+
+	api_request(&request, op, "name", name);
+	if (client_call_progress(client, &request, fd, 0, &reply) < 0)
+		return EXIT_FAILED;
+	return objects_done(client, reply.result, kind, "imported");
+}
+
+int
+cmd_image_import(struct client *client, const struct args *args)
+{
+	const char *name = args_value(args, FLAG_NAME);
+	_cleanup_close_ int fd = -1;
+
+	if (name == NULL)
+		return usage_error(client, "--name is missing: `banger image "
+		    "import --name N %s`", args->words[0]);
+	if (!good_name(client, name))
+		return EXIT_FAILED;
+	fd = open_archive(client, args->words[0]);
+	if (fd < 0 || client_connect(client) < 0)
+		return EXIT_FAILED;
+	return import(client, &image_kind, "image.import", name, fd);
+}
+
+int
+cmd_kernel_import(struct client *client, const struct args *args)
+{
+	const char *name = args_value(args, FLAG_NAME);
+	struct kernel_source source _cleanup_source_ = KERNEL_SOURCE_NONE;
+	char err[API_TEXT_MAX];
+
+	if (name == NULL)
+		name = "default";
+	if (!good_name(client, name))
+		return EXIT_FAILED;
+	if (kernel_source_open(&source, args->words[0],
+	    args_value(args, FLAG_MODULES), err) < 0) {
+		complain("kernel import: %s", err);
+		return EXIT_FAILED;
+	}
+	if (client_connect(client) < 0)
+		return EXIT_FAILED;
+	return import(client, &kernel_kind, "kernel.import", name, source.fd);
+}

@@ -1,0 +1,461 @@
+/*
+ * Theory of operation. After boot() the agent is either PID 1, for good, or a
+ * child that the image's init finds running and leaves alone. One event loop
+ * serves the control channel and at most one session per stream port; it never
+ * blocks, and all work for a command happens in the command's own process.
+ *
+ * A stream port is lent to one session at a time, on the worker's OPEN, and is
+ * free again when both ends are closed (guest/ports.h says why).
+ */
+#include "guest/agent.h"
+
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "guest/boot.h"
+#include "guest/control.h"
+#include "guest/exec.h"
+#include "guest/ports.h"
+#include "guest/shutdown.h"
+#include "privsep/log.h"
+
+/* Sessions whose port is free again, but whose command is still being ended. */
+#define SESSIONS_MAX ((size_t)4 * AGENT_STREAM_PORTS)
+/* An image's init may have been too young for the first request. */
+#define SHUTDOWN_RETRY_MS 2000
+#define SHUTDOWN_DEFAULT_MS 10000
+
+struct session_slot {
+	struct exec_session *session;	/* NULL: free */
+	uint32_t port;
+};
+
+struct agent {
+	struct loop loop;
+	struct watch signals, events;
+	struct control control;
+	struct ports ports;
+	struct session_slot slots[SESSIONS_MAX];
+	bool pid1;
+	uint32_t state;			/* AGENT_STATE_* */
+	uint8_t boot_id[AGENT_BOOT_ID_SIZE];
+	enum agent_shutdown_how how;
+	int64_t retry, force;		/* of a shutdown, in now_ms() time */
+};
+
+static uint64_t
+uptime_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static unsigned int
+hex_digit(char c)
+{
+	return (unsigned int)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* The kernel's own id of this boot, a UUID as text (random(4)). */
+static void
+read_boot_id(uint8_t *out)
+{
+	_cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id",
+	    O_RDONLY | O_CLOEXEC);
+	char text[37] = "";
+	size_t digits = 0, i;
+
+	if (fd < 0 || read_full(fd, text, 36) < 0)
+		return;
+	for (i = 0; text[i] != '\0'; i++) {
+		if (strchr("0123456789abcdef", text[i]) == NULL)
+			continue;
+		out[digits / 2] = (uint8_t)((unsigned int)out[digits / 2] << 4 |
+		    hex_digit(text[i]));
+		digits++;
+	}
+}
+
+static void
+fill_hello(const struct agent *agent, struct agent_hello *hello)
+{
+	memcpy(hello->boot_id, agent->boot_id, sizeof(hello->boot_id));
+	hello->uptime_ms = uptime_ms();
+	hello->version = AGENT_VERSION;
+	hello->state = agent->state;
+}
+
+/* A free slot, or NULL; USED tells which ports are lent. */
+static struct session_slot *
+find_slot(struct agent *agent, bool *used)
+{
+	struct session_slot *free_slot = NULL;
+	size_t i;
+
+	for (i = 0; i < SESSIONS_MAX; i++) {
+		const struct exec_session *s = agent->slots[i].session;
+
+		if (s == NULL)
+			free_slot = &agent->slots[i];
+		else if (!exec_session_released(s))
+			used[agent->slots[i].port] = true;
+	}
+	return free_slot;
+}
+
+/* Opens the first port that nobody has, at either end. An fd or -errno. */
+static int
+open_port(struct agent *agent, const bool *used, uint32_t *port)
+{
+	int fd = -EBUSY;
+	uint32_t i;
+
+	for (i = 0; i < AGENT_STREAM_PORTS && fd < 0; i++) {
+		if (used[i])
+			continue;
+		fd = ports_open_idle(&agent->ports, i);
+		*port = i;
+	}
+	return fd;
+}
+
+/* Lends a port to a new session. 0 or a positive errno. */
+static int
+open_stream(struct agent *agent, const uint8_t *nonce, uint32_t *port)
+{
+	bool used[AGENT_STREAM_PORTS] = { false };
+	struct session_slot *slot = find_slot(agent, used);
+	int fd;
+
+	if ((agent->state & AGENT_STATE_STOPPING) != 0)
+		return ESHUTDOWN;
+	if (slot == NULL)
+		return EBUSY;
+	fd = open_port(agent, used, &slot->port);
+	if (fd < 0)
+		return -fd;
+	slot->session = exec_session_new(&agent->loop, fd, true, nonce);
+	if (slot->session == NULL) {
+		int err = errno;
+
+		close(fd);
+		return err;
+	}
+	*port = slot->port;
+	return 0;
+}
+
+static void
+start_shutdown(struct agent *agent, enum agent_shutdown_how how,
+    uint32_t timeout_ms)
+{
+	if ((agent->state & AGENT_STATE_STOPPING) == 0)
+		log_info("the host ends this machine");
+	agent->state |= AGENT_STATE_STOPPING;
+	agent->how = how;
+	agent->force = now_ms() + timeout_ms;
+	agent->retry = now_ms() + SHUTDOWN_RETRY_MS;
+	if (timeout_ms > 0)
+		shutdown_ask(how, agent->pid1);
+}
+
+static void
+answer(struct agent *agent, const struct agent_msg *request)
+{
+	struct agent_msg reply = *request;
+
+	reply.reply = true;
+	switch (request->type) {
+	case AGENT_HELLO:
+		fill_hello(agent, &reply.hello);
+		break;
+	case AGENT_OPEN:
+		reply.status = open_stream(agent, request->open.nonce,
+		    &reply.open.port);
+		break;
+	case AGENT_SHUTDOWN:
+		start_shutdown(agent, request->shutdown.how,
+		    request->shutdown.timeout_ms);
+		break;
+	case AGENT_PING:
+		reply.uptime_ms = uptime_ms();
+		break;
+	case AGENT_READY:
+		return;		/* no request; the decoder lets none through */
+	}
+	control_send(&agent->control, &reply);
+}
+
+/* Opens the control channel as soon as its port is there. */
+static void
+open_control(struct agent *agent)
+{
+	struct agent_msg ready = { .type = AGENT_READY };
+	int fd;
+
+	if (agent->control.link.fd >= 0)
+		return;
+	if (agent->events.fd >= 0) {
+		ports_events_drain(agent->events.fd);
+		agent->events.ready = 0;
+	}
+	fd = ports_open(&agent->ports, PORTS_CTL);
+	if (fd < 0)
+		return;
+	if (loop_watch(&agent->loop, &agent->control.link, fd) < 0) {
+		close(fd);
+		return;
+	}
+	loop_unwatch(&agent->loop, &agent->events);
+	/* The first answer of epoll tells whether a host is connected. */
+	loop_wait(&agent->loop, 0);
+	if ((agent->control.link.ready & EPOLLHUP) != 0)
+		return;
+	fill_hello(agent, &ready.hello);
+	control_send(&agent->control, &ready);
+}
+
+static struct exec_session *
+session_of(struct agent *agent, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < SESSIONS_MAX; i++)
+		if (agent->slots[i].session != NULL &&
+		    exec_session_pid(agent->slots[i].session) == pid)
+			return agent->slots[i].session;
+	return NULL;
+}
+
+/*
+ * Collects every ended child: as PID 1 these are the machine's orphans as well.
+ * True when there is no child left at all.
+ */
+static bool
+reap(struct agent *agent)
+{
+	struct exec_session *s;
+	int status;
+
+	for (;;) {
+		siginfo_t info = { 0 };
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+			return errno == ECHILD;
+		if (info.si_pid == 0)
+			return false;
+		s = session_of(agent, info.si_pid);
+		if (s != NULL)
+			exec_session_ending(s);
+		if (waitpid(info.si_pid, &status, WNOHANG) > 0 && s != NULL)
+			exec_session_ended(s, status);
+	}
+}
+
+static void
+take_signals(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	while (read(agent->signals.fd, &info, sizeof(info)) ==
+	    (ssize_t)sizeof(info))
+		if (info.ssi_signo != SIGCHLD && agent->pid1)
+			start_shutdown(agent, AGENT_REBOOT,
+			    SHUTDOWN_DEFAULT_MS);
+	agent->signals.ready = 0;
+}
+
+/* True when a session wants to go on without waiting. */
+static bool
+pump_sessions(struct agent *agent, int64_t *deadline)
+{
+	bool busy = false;
+	size_t i;
+
+	for (i = 0; i < SESSIONS_MAX; i++) {
+		struct session_slot *slot = &agent->slots[i];
+
+		if (slot->session == NULL)
+			continue;
+		busy |= exec_session_pump(slot->session);
+		if (exec_session_done(slot->session)) {
+			exec_session_free(slot->session);
+			slot->session = NULL;
+		} else if (exec_session_deadline(slot->session) < *deadline) {
+			*deadline = exec_session_deadline(slot->session);
+		}
+	}
+	return busy;
+}
+
+static bool
+all_flushed(const struct agent *agent)
+{
+	size_t i;
+
+	for (i = 0; i < SESSIONS_MAX; i++)
+		if (agent->slots[i].session != NULL &&
+		    !exec_session_flushed(agent->slots[i].session))
+			return false;
+	return true;
+}
+
+static void
+check_shutdown(struct agent *agent, bool no_children, int64_t *deadline)
+{
+	int64_t now;
+
+	if ((agent->state & AGENT_STATE_STOPPING) == 0)
+		return;
+	now = now_ms();
+	if (now >= agent->force ||
+	    (agent->pid1 && no_children && all_flushed(agent)))
+		shutdown_force(agent->how);
+	if (now >= agent->retry) {
+		agent->retry = now + SHUTDOWN_RETRY_MS;
+		shutdown_ask(agent->how, agent->pid1);
+	}
+	if (agent->retry < *deadline)
+		*deadline = agent->retry;
+	if (agent->force < *deadline)
+		*deadline = agent->force;
+}
+
+static int
+timeout_until(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline == INT64_MAX)
+		return -1;
+	left = deadline - now_ms();
+	if (left < 0)
+		return 0;
+	return left > 60000 ? 60000 : (int)left;
+}
+
+static _Noreturn void
+serve(struct agent *agent)
+{
+	struct agent_msg request;
+	bool busy = false, no_children;
+	int64_t deadline = INT64_MAX;
+
+	for (;;) {
+		loop_wait(&agent->loop, busy ? 0 : timeout_until(deadline));
+		deadline = INT64_MAX;
+		if (agent->signals.ready != 0)
+			take_signals(agent);
+		no_children = reap(agent);
+		open_control(agent);
+		while (control_receive(&agent->control, &request))
+			answer(agent, &request);
+		control_flush(&agent->control);
+		busy = pump_sessions(agent, &deadline);
+		check_shutdown(agent, no_children, &deadline);
+	}
+}
+
+/* Signals become readable; SIGPIPE is just blocked, so exec passes nothing on. */
+static int
+watch_signals(struct agent *agent)
+{
+	static const int wanted[] = { SIGCHLD, SIGINT, SIGTERM, SIGPWR };
+	sigset_t set;
+	size_t i;
+	int fd;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(wanted); i++)
+		sigaddset(&set, wanted[i]);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	sigaddset(&set, SIGPIPE);
+	sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	return loop_watch(&agent->loop, &agent->signals, fd);
+}
+
+/*
+ * What ps(1) shows. The '@' keeps the agent alive when systemd kills what is
+ * left at the end (systemd.io, ROOT_STORAGE_DAEMONS); nor is it for the kernel
+ * to pick when memory runs out.
+ */
+static void
+mark_process(void)
+{
+	_cleanup_close_ int fd = -1;
+
+	(void)prctl(PR_SET_NAME, "banger-agent");
+	if (program_invocation_name[0] != '\0')
+		program_invocation_name[0] = '@';
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)write_full(fd, "-1000", 5);
+}
+
+/*
+ * Leaves PID 1 to the image's init: the child returns and is the agent. Without
+ * a usable init the parent stays the agent.
+ */
+static bool
+hand_over(void)
+{
+	pid_t pid;
+
+	if (!boot_has_init()) {
+		log_warn("no init in this image: the agent stays PID 1");
+		return false;
+	}
+	pid = fork();
+	if (pid < 0)
+		boot_fail("cannot fork: %s", strerror(errno));
+	if (pid == 0) {
+		(void)setsid();
+		return true;
+	}
+	boot_exec_init();
+	boot_fail("no init of this image can be executed");
+}
+
+int
+agent_main(void)
+{
+	static struct agent agent;
+	struct guest_config config;
+	int r, events;
+
+	log_init("banger", LOG_INFO);
+	if (getpid() != 1) {
+		log_error("the agent is the first process of a guest");
+		return 125;
+	}
+	/* Before the drivers are loaded, so that no port's name is missed. */
+	events = ports_events();
+	boot(&config, &agent.state);
+	agent.pid1 = config.init_none || !hand_over();
+	if (agent.pid1)
+		agent.state |= AGENT_STATE_PID1;
+	agent.signals = agent.events = (struct watch)WATCH_NONE;
+	control_init(&agent.control);
+	mark_process();
+	read_boot_id(agent.boot_id);
+	r = loop_init(&agent.loop);
+	if (r == 0)
+		r = watch_signals(&agent);
+	if (r == 0 && events >= 0)
+		r = loop_watch(&agent.loop, &agent.events, events);
+	if (r < 0)
+		boot_fail("cannot start the agent: %s", strerror(-r));
+	serve(&agent);
+}

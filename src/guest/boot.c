@@ -1,0 +1,446 @@
+/*
+ * Theory of operation. The kernel unpacks the initrd into its first root, a
+ * ramfs, and starts /init there: this executable. It loads the drivers from
+ * /modules, mounts the disk, empties the ramfs, and moves the disk over it. All
+ * paths of the image are used only from inside (after chroot), so that its
+ * symlinks, whatever they say, stay in it. Nothing waits by the clock: the one
+ * thing that may come late, the disk, is waited for by inotify.
+ *
+ * The order is the fastest: whatever a command could notice (root file system
+ * and its size, name, network, /dev, /proc) is there before the agent answers,
+ * and nothing else is.
+ */
+#include "guest/boot.h"
+
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/agent_proto.h"
+#include "base/le.h"
+#include "guest/etc.h"
+#include "guest/loop.h"
+#include "guest/net.h"
+#include "privsep/log.h"
+
+#define MODULES_DIR "/modules"
+#define ROOT_DEVICE "/dev/vda"
+#define ROOT_DIR "/root.banger"
+#define ROOT_WAIT_MS 10000
+#define GROW_WAIT_MS 500
+
+/* fs/ext4/ext4.h; the number is the new size in blocks of the file system. */
+#define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
+
+static const char *const init_paths[] = {
+	"/sbin/init", "/etc/init", "/usr/lib/systemd/systemd", "/bin/init",
+};
+
+void
+boot_fail(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_error("%s", text);
+	sync();
+	(void)reboot(RB_AUTOBOOT);
+	_exit(1);
+}
+
+struct early_mount {
+	const char *type, *target;
+	unsigned long flags;
+	const char *data;
+	mode_t mode;
+};
+
+/* Mounts M, making its directory when the image lacks it. 0 or -errno. */
+static int
+mount_one(const struct early_mount *m)
+{
+	if (mkdir(m->target, m->mode) < 0 && errno != EEXIST)
+		return -errno;
+	if (mount(m->type, m->target, m->type, m->flags, m->data) < 0 &&
+	    errno != EBUSY)
+		return -errno;
+	return 0;
+}
+
+static void
+mount_initrd(void)
+{
+	static const struct early_mount mounts[] = {
+		{ "devtmpfs", "/dev", MS_NOSUID, "mode=0755", 0755 },
+		{ "proc", "/proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL,
+		    0555 },
+	};
+	size_t i;
+	int r;
+
+	for (i = 0; i < ARRAY_SIZE(mounts); i++) {
+		r = mount_one(&mounts[i]);
+		if (r < 0)
+			boot_fail("cannot mount %s: %s", mounts[i].target,
+			    strerror(-r));
+	}
+}
+
+/*
+ * What every program expects, and what any init takes as it finds it. /tmp stays
+ * on the disk: that is larger than the memory.
+ */
+static void
+mount_root(bool init_none)
+{
+	static const struct early_mount mounts[] = {
+		{ "proc", "/proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL,
+		    0555 },
+		{ "sysfs", "/sys", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL,
+		    0555 },
+		{ "devtmpfs", "/dev", MS_NOSUID, "mode=0755", 0755 },
+		{ "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
+		    "gid=5,mode=0620,ptmxmode=0666", 0755 },
+		{ "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777",
+		    01777 },
+		{ "tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755", 0755 },
+		/* The last one only without an init, which has its own ideas. */
+		{ "cgroup2", "/sys/fs/cgroup",
+		    MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL, 0755 },
+	};
+	size_t count = ARRAY_SIZE(mounts) - (init_none ? 0 : 1), i;
+	int r;
+
+	for (i = 0; i < count; i++) {
+		r = mount_one(&mounts[i]);
+		if (r < 0)
+			log_warn("cannot mount %s: %s", mounts[i].target,
+			    strerror(-r));
+	}
+	(void)mkdir("/run/lock", 01777);
+	(void)mkdir("/tmp", 01777);
+	/* devtmpfs has only device nodes; udev would make these links. */
+	(void)symlink("/proc/self/fd", "/dev/fd");
+	(void)symlink("/proc/self/fd/0", "/dev/stdin");
+	(void)symlink("/proc/self/fd/1", "/dev/stdout");
+	(void)symlink("/proc/self/fd/2", "/dev/stderr");
+}
+
+/* A module's own failure is not the end: the disk will tell if it matters. */
+static void
+load_module(const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	char path[256];
+
+	if (strchr(name, '/') != NULL || format(path, sizeof(path), "%s/%s",
+	    MODULES_DIR, name) < 0) {
+		log_warn("module %s: not a file name", name);
+		return;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 &&
+	    errno != EEXIST))
+		log_warn("module %s: %s", name, strerror(errno));
+}
+
+static void
+load_modules(void)
+{
+	FILE *list = fopen(MODULES_DIR "/load", "re");
+	char line[256];
+
+	if (list == NULL)
+		return;		/* a kernel with everything built in */
+	while (fgets(line, sizeof(line), list) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] != '\0')
+			load_module(line);
+	}
+	fclose(list);
+}
+
+static bool
+root_device_exists(void)
+{
+	struct stat st;
+
+	return stat(ROOT_DEVICE, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+/* Drivers probe while their module loads: as a rule the disk is there. */
+static void
+wait_for_root_device(void)
+{
+	int64_t deadline = now_ms() + ROOT_WAIT_MS;
+	struct pollfd pfd = { .events = POLLIN };
+	char events[1024];
+
+	if (root_device_exists())
+		return;
+	pfd.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (pfd.fd < 0 || inotify_add_watch(pfd.fd, "/dev", IN_CREATE) < 0)
+		boot_fail("cannot wait for %s: %s", ROOT_DEVICE,
+		    strerror(errno));
+	while (!root_device_exists()) {
+		int64_t left = deadline - now_ms();
+
+		if (left <= 0)
+			boot_fail("no disk %s after %d s: is virtio_blk in the "
+			    "initrd?", ROOT_DEVICE, ROOT_WAIT_MS / 1000);
+		(void)poll(&pfd, 1, (int)left);
+		(void)!read(pfd.fd, events, sizeof(events));
+	}
+	close(pfd.fd);
+}
+
+/*
+ * The size of the ext4 file system on FD in blocks, and their size in bytes
+ * (Documentation/filesystems/ext4/super.rst). 0 or -errno.
+ */
+static int
+ext4_size(int fd, uint64_t *blocks, uint64_t *block_size)
+{
+	uint8_t super[1024];
+	uint32_t log_size;
+
+	if (pread(fd, super, sizeof(super), 1024) != (ssize_t)sizeof(super))
+		return -EIO;
+	log_size = get_le32(super + 0x18);
+	if (get_le16(super + 0x38) != 0xef53 || log_size > 6)
+		return -EINVAL;
+	*block_size = UINT64_C(1024) << log_size;
+	*blocks = get_le32(super + 0x4);
+	if ((get_le32(super + 0x60) & 0x80) != 0)	/* INCOMPAT_64BIT */
+		*blocks |= (uint64_t)get_le32(super + 0x150) << 32;
+	return 0;
+}
+
+/*
+ * How many blocks the root file system should have to fill its disk; 0 when it
+ * does so already. 0 or -errno.
+ */
+static int
+root_target(uint64_t *target)
+{
+	_cleanup_close_ int disk = open(ROOT_DEVICE, O_RDONLY | O_CLOEXEC);
+	uint64_t blocks, block_size, wanted;
+	off_t size_bytes;
+	int r;
+
+	if (disk < 0)
+		return -errno;
+	size_bytes = lseek(disk, 0, SEEK_END);
+	if (size_bytes < 0)
+		return -errno;
+	r = ext4_size(disk, &blocks, &block_size);
+	if (r < 0)
+		return r;
+	wanted = (uint64_t)size_bytes / block_size;
+	*target = wanted > blocks ? wanted : 0;
+	return 0;
+}
+
+static int
+grow_root(uint64_t target)
+{
+	_cleanup_close_ int root = -1;
+
+	root = open(ROOT_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || ioctl(root, EXT4_IOC_RESIZE_FS, &target) < 0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * Starts to make the root file system as large as its disk, in a child, for that
+ * takes about 10 ms a GiB in an emulated guest; *DONE becomes readable at the
+ * end of the child. 0 with *PID 0 when there is nothing to do, or -errno.
+ */
+static int
+start_growing(pid_t *pid, int *done)
+{
+	uint64_t target = 0;
+	int fds[2], r = root_target(&target);
+
+	*pid = 0;
+	if (r < 0 || target == 0)
+		return r;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	*pid = fork();
+	if (*pid == 0) {
+		r = grow_root(target);
+		if (r < 0)
+			log_warn("cannot grow the root file system: %s",
+			    strerror(-r));
+		_exit(r < 0);
+	}
+	close(fds[1]);
+	*done = fds[0];
+	return *pid < 0 ? -EAGAIN : 0;
+}
+
+/*
+ * A first command should find the disk's full size, but not wait long for it: a
+ * huge disk goes on growing behind its back. False when it has failed.
+ */
+static bool
+finish_growing(pid_t pid, int done)
+{
+	struct pollfd pfd = { .fd = done, .events = POLLIN };
+	int status = 0;
+
+	if (poll(&pfd, 1, GROW_WAIT_MS) == 1)
+		(void)waitpid(pid, &status, 0);
+	close(done);
+	return status == 0;
+}
+
+/* Frees the memory of what the initrd brought; this runs from /init on. */
+static void
+empty_initrd(void)
+{
+	DIR *dir = opendir(MODULES_DIR);
+	const struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.')
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir != NULL)
+		closedir(dir);
+	(void)rmdir(MODULES_DIR);
+	(void)unlink("/init");
+}
+
+/*
+ * switch_root(8): the disk takes the place of the ramfs. The ramfs's own /proc
+ * and /dev stay buried under it: an unmount waits for an RCU grace period, which
+ * so early in a boot takes a third of a second.
+ */
+static void
+switch_root(void)
+{
+	empty_initrd();
+	if (chdir(ROOT_DIR) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 ||
+	    chroot(".") < 0 || chdir("/") < 0)
+		boot_fail("cannot change to the root file system: %s",
+		    strerror(errno));
+}
+
+static void
+write_etc(const struct guest_config *config)
+{
+	_cleanup_close_ int etc = -1;
+
+	(void)mkdir("/etc", 0755);
+	etc = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (etc < 0)
+		log_warn("cannot open /etc: %s", strerror(errno));
+	else
+		(void)etc_write(etc, config);
+}
+
+/* Ctrl-Alt-Del (Firecracker's SendCtrlAltDel) is init's business: SIGINT. */
+static void
+set_limits(void)
+{
+	struct rlimit files = { 1024, 1048576 };
+
+	(void)reboot(RB_DISABLE_CAD);
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	umask(022);
+}
+
+/* Everything that needs the new root: the same for every init. */
+static void
+furnish(const struct guest_config *config, uint32_t *state)
+{
+	int r;
+
+	mount_root(config->init_none);
+	if (config->host[0] != '\0')
+		(void)sethostname(config->host, strlen(config->host));
+	r = net_setup(config);
+	if (r < 0) {
+		log_warn("cannot set up the network: %s", strerror(-r));
+		*state |= AGENT_STATE_NO_NET;
+	}
+	write_etc(config);
+	set_limits();
+}
+
+void
+boot(struct guest_config *config, uint32_t *state)
+{
+	pid_t grower = 0;
+	int grown = -1, r;
+
+	umask(0);
+	mount_initrd();
+	if (guest_config_load(config) < 0)
+		boot_fail("cannot read the kernel command line");
+	load_modules();
+	wait_for_root_device();
+	(void)mkdir(ROOT_DIR, 0755);
+	if (mount(ROOT_DEVICE, ROOT_DIR, "ext4", 0, NULL) < 0)
+		boot_fail("cannot mount %s as ext4: %s", ROOT_DEVICE,
+		    strerror(errno));
+	r = start_growing(&grower, &grown);
+	if (r < 0) {
+		log_warn("cannot grow the root file system: %s", strerror(-r));
+		*state |= AGENT_STATE_NO_GROW;
+	}
+	switch_root();
+	furnish(config, state);
+	if (grower > 0 && !finish_growing(grower, grown))
+		*state |= AGENT_STATE_NO_GROW;
+}
+
+bool
+boot_has_init(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(init_paths); i++)
+		if (access(init_paths[i], X_OK) == 0)
+			return true;
+	return false;
+}
+
+void
+boot_exec_init(void)
+{
+	/* What the kernel gives its init, plus a PATH for simple ones. */
+	char home[] = "HOME=/", term[] = "TERM=linux";
+	char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+	    ":/sbin:/bin";
+	char *const env[] = { home, term, path, NULL };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(init_paths); i++) {
+		char name[64];
+		char *const argv[] = { name, NULL };
+
+		if (format(name, sizeof(name), "%s", init_paths[i]) < 0)
+			continue;
+		execve(init_paths[i], argv, env);
+		if (errno != ENOENT)
+			log_warn("%s: %s", init_paths[i], strerror(errno));
+	}
+}

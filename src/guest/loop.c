@@ -1,0 +1,81 @@
+/*
+ * epoll(7), edge-triggered, with the readiness kept by the owner.
+ */
+#include "guest/loop.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+#include "privsep/util.h"
+
+int
+loop_init(struct loop *loop)
+{
+	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
+	return loop->epfd < 0 ? -errno : 0;
+}
+
+void
+loop_close(struct loop *loop)
+{
+	close(loop->epfd);
+	loop->epfd = -1;
+}
+
+int
+loop_watch(struct loop *loop, struct watch *w, int fd)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLET,
+		.data.ptr = w,
+	};
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	w->ready = 0;
+	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return -errno;
+	w->fd = fd;
+	return 0;
+}
+
+void
+loop_unwatch(struct loop *loop, struct watch *w)
+{
+	if (w->fd < 0)
+		return;
+	(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, w->fd, NULL);
+	close(w->fd);
+	w->fd = -1;
+	w->ready = 0;
+}
+
+void
+loop_wait(struct loop *loop, int timeout_ms)
+{
+	struct epoll_event events[32];
+	int i, n;
+
+	n = epoll_wait(loop->epfd, events, ARRAY_SIZE(events), timeout_ms);
+	for (i = 0; i < n; i++) {
+		struct watch *w = events[i].data.ptr;
+
+		w->ready |= events[i].events;
+	}
+}
+
+uint64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+int64_t
+now_ms(void)
+{
+	return (int64_t)(now_us() / 1000);
+}

@@ -1,0 +1,503 @@
+/*
+ * The import loop. libarchive parses tar and nothing else (decompression is
+ * source.c's); each entry is put into the tree as it comes. Every error names
+ * the entry, and the first one ends the import.
+ */
+#include "image/tar_import.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <locale.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "image/errmsg.h"
+#include "image/source.h"
+#include "image/tar_attr.h"
+#include "image/tree.h"
+#include "privsep/util.h"
+
+#define TAR_BLOCK 512
+#define NAME_SHOWN 120
+
+struct import {
+	struct source *source;
+	struct archive *archive;
+	struct tree tree;
+	struct tar_attr attr;
+	char path[TREE_PATH_MAX];	/* of this entry, clean */
+	uint64_t entries;
+	uint64_t named;			/* entries that are not the root */
+	bool root_seen;
+	int source_error;
+	char *err;
+	size_t err_size;
+};
+
+static const char *
+reason(int r)
+{
+	switch (-r) {
+	case ENOSPC:
+	case EDQUOT:
+		return "no space left for the image";
+	case EFBIG:
+		return "the image would become too large";
+	case E2BIG:
+		return "its extended attributes need more than 4 KiB";
+	case ENOKEY:
+		return "its ACL names a user or group without a number "
+		    "(make the tar with --numeric-owner)";
+	case ERANGE:
+		return "its owner's number is beyond 32 bits";
+	case EOVERFLOW:
+		return "too many names with the same hash in one directory";
+	case EMLINK:
+		return "more than 65000 hard links";
+	case ENAMETOOLONG:
+		return "its name or target is too long";
+	case ENOTDIR:
+		return "something on its path is not a directory";
+	case ELOOP:
+		return "too many symbolic links on its path";
+	default:
+		return strerror(-r);
+	}
+}
+
+/* Names NAME, shortened in the middle when it would push out the reason. */
+static int
+fail_named(const struct import *im, int r, const char *name, const char *why)
+{
+	size_t len = strlen(name);
+
+	if (len > NAME_SHOWN)
+		return errmsg(im->err, im->err_size, r,
+		    "archive entry %.*s...%s: %s", NAME_SHOWN / 2, name,
+		    name + len - NAME_SHOWN / 2, why);
+	return errmsg(im->err, im->err_size, r, "archive entry %s: %s",
+	    len == 0 ? "/" : name, why);
+}
+
+static int
+fail(const struct import *im, int r, const char *why)
+{
+	return fail_named(im, r, im->path, why);
+}
+
+/* Errors without an entry to blame. */
+static int
+fail_image(const struct import *im, int r)
+{
+	return errmsg(im->err, im->err_size, r, "writing the image: %s",
+	    reason(r));
+}
+
+static la_ssize_t
+read_source(struct archive *a, void *arg, const void **buf)
+{
+	struct import *im = arg;
+	size_t len;
+
+	im->source_error = source_read(im->source, buf, &len, im->err,
+	    im->err_size);
+	if (im->source_error == 0)
+		return (la_ssize_t)len;
+	archive_set_error(a, EIO, "source");
+	return ARCHIVE_FATAL;
+}
+
+/* What libarchive could not read; the source has already said its own. */
+static int
+fail_archive(const struct import *im)
+{
+	const char *why = archive_error_string(im->archive);
+
+	if (im->source_error < 0)
+		return im->source_error;
+	if (archive_errno(im->archive) == ENOMEM)
+		return errmsg(im->err, im->err_size, -ENOMEM, "out of memory");
+	if (im->entries == 0)
+		return errmsg(im->err, im->err_size, -EBADMSG,
+		    "not a tar archive");
+	return errmsg(im->err, im->err_size, -EBADMSG,
+	    "the archive is damaged or cut off: %s", why == NULL ? "?" : why);
+}
+
+static int
+copy_data(struct import *im)
+{
+	for (;;) {
+		const void *buf;
+		la_int64_t offset;
+		size_t len;
+		int r = archive_read_data_block(im->archive, &buf, &len,
+		    &offset);
+
+		if (r == ARCHIVE_EOF)
+			return 0;
+		if (r < ARCHIVE_WARN)
+			return fail_archive(im);
+		if (offset < 0)
+			return fail(im, -EBADMSG, "bad offset");
+		r = ext4_writer_file_data(im->tree.w, buf, len,
+		    (uint64_t)offset);
+		if (r < 0)
+			return fail(im, r, r == -EINVAL ?
+			    "its pieces are out of order" : reason(r));
+	}
+}
+
+static int
+add_file(struct import *im, struct archive_entry *entry, uint32_t dir,
+    const char *name)
+{
+	la_int64_t size = archive_entry_size(entry);
+	int r;
+
+	if (size < 0)
+		return fail(im, -EBADMSG, "bad size");
+	r = ext4_writer_file_begin(im->tree.w, dir, name, &im->attr.ext4);
+	if (r < 0)
+		return fail(im, r, reason(r));
+	if ((r = copy_data(im)) < 0)
+		return r;
+	r = ext4_writer_file_end(im->tree.w, (uint64_t)size);
+	if (r < 0)
+		return fail(im, r, r == -EINVAL ?
+		    "it has more data than its size" : reason(r));
+	return 0;
+}
+
+static int
+add_symlink(struct import *im, struct archive_entry *entry, uint32_t dir,
+    const char *name)
+{
+	const char *target = archive_entry_symlink(entry);
+	int r;
+
+	if (target == NULL || *target == '\0')
+		return fail(im, -EINVAL, "a symbolic link to nothing");
+	r = ext4_writer_symlink(im->tree.w, dir, name, target, &im->attr.ext4);
+	return r < 0 ? fail(im, r, reason(r)) : 0;
+}
+
+static int
+add_node(struct import *im, struct archive_entry *entry, uint32_t dir,
+    const char *name, uint32_t type)
+{
+	int r;
+
+	r = ext4_writer_mknod(im->tree.w, dir, name, type,
+	    (uint32_t)archive_entry_rdevmajor(entry),
+	    (uint32_t)archive_entry_rdevminor(entry), &im->attr.ext4);
+	if (r == -EINVAL)
+		return fail(im, r, "a device number Linux does not have");
+	return r < 0 ? fail(im, r, reason(r)) : 0;
+}
+
+/* A directory that is there already keeps what is in it. */
+static int
+add_dir(struct import *im, uint32_t dir, const char *name)
+{
+	uint32_t ino;
+	int r;
+
+	if (*name == '\0') {
+		im->root_seen = true;
+		r = ext4_writer_set_attr(im->tree.w, EXT4_WRITER_ROOT,
+		    &im->attr.ext4);
+	} else if ((r = ext4_writer_lookup(im->tree.w, dir, name,
+	    &ino)) == 0) {
+		r = ext4_writer_set_attr(im->tree.w, ino, &im->attr.ext4);
+	} else if (r == -ENOENT) {
+		r = ext4_writer_mkdir(im->tree.w, dir, name, &im->attr.ext4,
+		    &ino);
+	}
+	return r < 0 ? fail(im, r, reason(r)) : 0;
+}
+
+/* Makes way for a new entry; a directory for a directory stays. */
+static int
+replace(struct import *im, uint32_t dir, const char *name, bool is_dir)
+{
+	struct ext4_stat st;
+	uint32_t ino;
+	int r = ext4_writer_lookup(im->tree.w, dir, name, &ino);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || (r = ext4_writer_stat(im->tree.w, ino, &st)) < 0)
+		return fail(im, r, reason(r));
+	if (is_dir && S_ISDIR(st.mode))
+		return 0;
+	if (dir == EXT4_WRITER_ROOT && strcmp(name, "lost+found") == 0)
+		return fail(im, -EINVAL, "ext4 needs this to be a directory");
+	r = tree_remove(&im->tree, dir, name);
+	return r < 0 ? fail(im, r, reason(r)) : 0;
+}
+
+/* Finds what a hard link leads to, which has to come before it. */
+static int
+link_target(struct import *im, const char *target, uint32_t *ino)
+{
+	char clean[TREE_PATH_MAX];
+	struct ext4_stat st;
+	int r = tree_clean(target, clean);
+
+	if (r == -EINVAL || (r == 0 && clean[0] == '\0'))
+		return fail(im, -EINVAL, "a hard link to outside the archive");
+	if (r == 0)
+		r = tree_lookup(&im->tree, clean, false, ino);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return fail(im, -EINVAL,
+		    "a hard link to what is not in the archive before it");
+	if (r < 0 || (r = ext4_writer_stat(im->tree.w, *ino, &st)) < 0)
+		return fail(im, r, reason(r));
+	if (S_ISDIR(st.mode))
+		return fail(im, -EINVAL, "a hard link to a directory");
+	return 0;
+}
+
+/* The target is held meanwhile: it can lie below what is replaced. */
+static int
+add_hardlink(struct import *im, const char *target, uint32_t dir,
+    const char *name)
+{
+	uint32_t ino = 0, old = 0;
+	int r;
+
+	if ((r = link_target(im, target, &ino)) < 0)
+		return r;
+	if (ext4_writer_lookup(im->tree.w, dir, name, &old) == 0 && old == ino)
+		return 0;
+	if ((r = ext4_writer_hold(im->tree.w, ino)) < 0)
+		return fail(im, r, reason(r));
+	if ((r = replace(im, dir, name, false)) < 0)
+		return r;
+	if ((r = ext4_writer_link(im->tree.w, dir, name, ino)) < 0 ||
+	    (r = ext4_writer_release(im->tree.w, ino)) < 0)
+		return fail(im, r, reason(r));
+	return 0;
+}
+
+static int
+add_entry(struct import *im, struct archive_entry *entry, uint32_t dir,
+    const char *name)
+{
+	const char *target = archive_entry_hardlink(entry);
+	uint32_t type = archive_entry_filetype(entry);
+	int r;
+
+	if (target != NULL)
+		return add_hardlink(im, target, dir, name);
+	if ((r = replace(im, dir, name, type == AE_IFDIR)) < 0)
+		return r;
+	switch (type) {
+	case AE_IFREG:
+		return add_file(im, entry, dir, name);
+	case AE_IFDIR:
+		return add_dir(im, dir, name);
+	case AE_IFLNK:
+		return add_symlink(im, entry, dir, name);
+	case AE_IFCHR:
+		return add_node(im, entry, dir, name, S_IFCHR);
+	case AE_IFBLK:
+		return add_node(im, entry, dir, name, S_IFBLK);
+	case AE_IFIFO:
+		return add_node(im, entry, dir, name, S_IFIFO);
+	case AE_IFSOCK:
+		return add_node(im, entry, dir, name, S_IFSOCK);
+	default:
+		return fail(im, -EINVAL, "an entry of unknown type");
+	}
+}
+
+/* Directories that no entry describes: root's, as old as what is in them. */
+static void
+set_implied(struct import *im)
+{
+	const struct timespec t = im->attr.ext4.mtime;
+
+	im->tree.implied = (struct ext4_attr){
+		.mode = 0755,
+		.atime = t, .mtime = t, .ctime = t, .crtime = t,
+	};
+}
+
+static int
+import_entry(struct import *im, struct archive_entry *entry)
+{
+	const char *raw = archive_entry_pathname(entry), *name;
+	uint32_t dir;
+	int r;
+
+	if (raw == NULL || *raw == '\0')
+		return errmsg(im->err, im->err_size, -EBADMSG,
+		    "the archive has an entry without a name");
+	if ((r = tree_clean(raw, im->path)) < 0)
+		return fail_named(im, r, raw, r == -EINVAL ?
+		    "\"..\" in its name" : reason(r));
+	if ((r = tar_attr_read(entry, &im->attr)) < 0)
+		return fail(im, r, reason(r));
+	set_implied(im);
+	if (im->path[0] == '\0') {
+		if (archive_entry_hardlink(entry) != NULL ||
+		    archive_entry_filetype(entry) != AE_IFDIR)
+			return fail(im, -EINVAL, "the root is no directory");
+		return add_dir(im, EXT4_WRITER_ROOT, "");
+	}
+	im->named++;
+	if ((r = tree_parent(&im->tree, im->path, &dir, &name)) < 0)
+		return fail(im, r, reason(r));
+	return add_entry(im, entry, dir, name);
+}
+
+/*
+ * libarchive's warnings are about things that do not matter here, but for
+ * names that are not UTF-8 where the format says they are: it changes those.
+ */
+static bool
+name_was_changed(struct archive *a)
+{
+	const char *why = archive_error_string(a);
+
+	return why != NULL && (strstr(why, "Pathname") != NULL ||
+	    strstr(why, "Linkname") != NULL);
+}
+
+/* 1: an entry, 0: the end. An archive without an end mark was cut off. */
+static int
+next_entry(struct import *im, struct archive_entry **entry)
+{
+	la_int64_t before;
+	int r;
+
+	if (im->entries > 0 && archive_read_data_skip(im->archive) <
+	    ARCHIVE_WARN)
+		return fail_archive(im);
+	before = archive_filter_bytes(im->archive, 0);
+	r = archive_read_next_header(im->archive, entry);
+	if (r == ARCHIVE_EOF) {
+		if (archive_filter_bytes(im->archive, 0) - before < TAR_BLOCK)
+			return errmsg(im->err, im->err_size, -EBADMSG,
+			    "the archive is cut off: it has no end mark");
+		return 0;
+	}
+	/* Not ARCHIVE_RETRY either: that is a header with a wrong check sum. */
+	if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
+		return fail_archive(im);
+	im->entries++;
+	if (r == ARCHIVE_WARN && name_was_changed(im->archive))
+		return fail_named(im, -EINVAL, archive_entry_pathname(*entry),
+		    "a name that is not UTF-8 in a pax header");
+	return 1;
+}
+
+/* To the very end: check sums come last, and the writer of a pipe waits. */
+static int
+drain(struct import *im)
+{
+	const void *buf;
+	size_t len;
+	int r;
+
+	do {
+		r = source_read(im->source, &buf, &len, im->err, im->err_size);
+	} while (r == 0 && len > 0);
+	return r;
+}
+
+static bool
+find_init(struct import *im)
+{
+	static const char *const paths[] = {
+		"sbin/init", "usr/sbin/init", "lib/systemd/systemd",
+		"usr/lib/systemd/systemd",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		struct ext4_stat st;
+		uint32_t ino;
+
+		if (tree_lookup(&im->tree, paths[i], true, &ino) == 0 &&
+		    ext4_writer_stat(im->tree.w, ino, &st) == 0 &&
+		    S_ISREG(st.mode))
+			return true;
+	}
+	return false;
+}
+
+static int
+finish(struct import *im, struct image_import_result *result)
+{
+	struct ext4_writer_result written;
+	struct image_import_result res = { .entries = im->entries };
+	int r;
+
+	if (im->named == 0)
+		return errmsg(im->err, im->err_size, -ENODATA,
+		    "the archive holds no files");
+	if ((r = drain(im)) < 0)
+		return r;
+	if (!im->root_seen && (r = ext4_writer_set_attr(im->tree.w,
+	    EXT4_WRITER_ROOT, &im->tree.implied)) < 0)
+		return fail_image(im, r);
+	res.has_init = find_init(im);
+	if ((r = ext4_writer_finish(im->tree.w, &written)) < 0)
+		return fail_image(im, r);
+	res.size_bytes = written.size_bytes;
+	res.content_bytes = written.content_bytes;
+	*result = res;
+	return 0;
+}
+
+static int
+run(struct import *im, struct image_import_result *result)
+{
+	struct archive_entry *entry = NULL;
+	int r;
+
+	if (archive_read_support_format_tar(im->archive) != ARCHIVE_OK ||
+	    archive_read_open2(im->archive, im, NULL, read_source, NULL,
+	    NULL) != ARCHIVE_OK)
+		return fail_archive(im);
+	while ((r = next_entry(im, &entry)) == 1)
+		if ((r = import_entry(im, entry)) < 0)
+			return r;
+	return r < 0 ? r : finish(im, result);
+}
+
+int
+image_import_tar(int tar_fd, int out_fd,
+    void (*progress)(void *arg, uint64_t bytes_read), void *arg,
+    struct image_import_result *result, char *err, size_t err_size)
+{
+	struct import *im = calloc(1, sizeof(*im));
+	locale_t utf8, before;
+	int r;
+
+	if (im == NULL)
+		return errmsg(err, err_size, -ENOMEM, "out of memory");
+	im->err = err;
+	im->err_size = err_size;
+	/* For libarchive: names in pax headers are UTF-8, and stay so. */
+	utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	before = uselocale(utf8);
+	r = source_open(tar_fd, progress, arg, &im->source, err, err_size);
+	if (r == 0 && (r = ext4_writer_begin(out_fd, &im->tree.w)) < 0)
+		r = fail_image(im, r);
+	if (r == 0 && (im->archive = archive_read_new()) == NULL)
+		r = errmsg(err, err_size, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = run(im, result);
+	if (im->archive != NULL)
+		archive_read_free(im->archive);
+	ext4_writer_free(im->tree.w);
+	source_close(im->source);
+	uselocale(before);
+	if (utf8 != (locale_t)0)
+		freelocale(utf8);
+	free(im);
+	return r;
+}

@@ -1,0 +1,258 @@
+/*
+ * Requests about images and kernels.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "privsep/check.h"
+#include "worker/api.h"
+
+enum { PROGRESS_STEP_BYTES = 8 << 20 };
+
+/* Reads a request whose only own member is KEY, an object's name. */
+static const char *
+target(struct peer *peer, const cJSON *line, const char *key)
+{
+	struct failure f = { .code = FAIL_NONE };
+	const char *op, *name;
+	const struct json_field fields[] = {
+		API_COMMON_FIELDS(&peer->request, &op),
+		{ key, JSON_TEXT, true, 0, 0, &name },
+	};
+
+	if (api_read(peer, line, fields, ARRAY_SIZE(fields)) < 0)
+		return NULL;
+	if (check_object_name(name) == 0)
+		return name;
+	failure_set(&f, FAIL_INVALID, "name %.70s: not a name for an image or "
+	    "kernel: 1 to 63 of a-z, 0-9, and . _ - after the first", name);
+	peer_refuse(peer, &f);
+	return NULL;
+}
+
+static void
+answer_image(struct peer *peer, const char *name)
+{
+	const struct image *image = image_find(peer->w, name);
+	struct buf result = BUF_INIT(PEER_LINE_MAX);
+	struct failure f = { .code = FAIL_NONE };
+
+	if (image == NULL) {
+		failure_set(&f, FAIL_NOT_FOUND, "image %s: not found; see `banger "
+		    "image list`", name);
+		peer_refuse(peer, &f);
+		return;
+	}
+	image_row_show(&result, "image", &image->row);
+	peer_answer(peer, &result, -1);
+}
+
+static void
+answer_kernel(struct peer *peer, const char *name)
+{
+	const struct kernel *kernel = kernel_find(peer->w, name);
+	struct buf result = BUF_INIT(PEER_LINE_MAX);
+	struct failure f = { .code = FAIL_NONE };
+
+	if (kernel == NULL) {
+		failure_set(&f, FAIL_NOT_FOUND, "kernel %s: not found; see `banger "
+		    "kernel list`", name);
+		peer_refuse(peer, &f);
+		return;
+	}
+	kernel_row_show(&result, "kernel", &kernel->row);
+	peer_answer(peer, &result, -1);
+}
+
+static void
+on_import_progress(void *arg, uint64_t bytes)
+{
+	struct peer *peer = arg;
+	char message[64];
+
+	if (bytes < peer->request.told_bytes + PROGRESS_STEP_BYTES)
+		return;
+	peer->request.told_bytes = bytes;
+	snprintf(message, sizeof(message), "%llu MiB read",
+	    (unsigned long long)(bytes >> 20));
+	peer_progress(peer, "import", message);
+}
+
+static void
+on_import_done(void *arg, const struct failure *f)
+{
+	struct peer *peer = arg;
+	char name[NAME_BYTES];
+
+	memcpy(name, peer->request.name, sizeof(name));
+	peer->request.import = NULL;
+	if (f != NULL)
+		peer_refuse(peer, f);
+	else if (peer->request.op->handle == api_image_import)
+		answer_image(peer, name);
+	else
+		answer_kernel(peer, name);
+}
+
+static void
+import(struct peer *peer, const cJSON *line, enum store_kind kind)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	const char *name = target(peer, line, "name");
+	int fd;
+
+	if (peer->nfds == 0)
+		return;
+	fd = peer->fds[--peer->nfds];
+	if (name == NULL) {
+		close(fd);
+		return;
+	}
+	(void)format(peer->request.name, sizeof(peer->request.name), "%s",
+	    name);
+	peer->request.import = import_start(peer->w, kind, name, fd,
+	    on_import_progress, on_import_done, peer, &f);
+	if (peer->request.import == NULL)
+		peer_refuse(peer, &f);
+	else
+		peer_progress(peer, "import", "reading");
+}
+
+void
+api_image_import(struct peer *peer, const cJSON *line)
+{
+	import(peer, line, STORE_IMAGES);
+}
+
+void
+api_kernel_import(struct peer *peer, const cJSON *line)
+{
+	import(peer, line, STORE_KERNELS);
+}
+
+void
+api_image_show(struct peer *peer, const cJSON *line)
+{
+	const char *name = target(peer, line, "image");
+
+	if (name != NULL)
+		answer_image(peer, name);
+}
+
+void
+api_kernel_show(struct peer *peer, const cJSON *line)
+{
+	const char *name = target(peer, line, "kernel");
+
+	if (name != NULL)
+		answer_kernel(peer, name);
+}
+
+/* Reads a request without members of its own. */
+static int
+read_plain(struct peer *peer, const cJSON *line)
+{
+	const char *op;
+	const struct json_field fields[] = {
+		API_COMMON_FIELDS(&peer->request, &op),
+	};
+
+	return api_read(peer, line, fields, ARRAY_SIZE(fields));
+}
+
+void
+api_image_list(struct peer *peer, const cJSON *line)
+{
+	struct buf result = BUF_INIT(1 << 20);
+	struct list *node, *following;
+
+	if (read_plain(peer, line) < 0)
+		return;
+	json_open(&result, "images", '[');
+	list_each(node, following, &peer->w->images)
+		image_row_show(&result, NULL,
+		    &list_entry(node, struct image, node)->row);
+	json_close(&result, ']');
+	peer_answer(peer, &result, -1);
+}
+
+void
+api_kernel_list(struct peer *peer, const cJSON *line)
+{
+	struct buf result = BUF_INIT(1 << 20);
+	struct list *node, *following;
+
+	if (read_plain(peer, line) < 0)
+		return;
+	json_open(&result, "kernels", '[');
+	list_each(node, following, &peer->w->kernels)
+		kernel_row_show(&result, NULL,
+		    &list_entry(node, struct kernel, node)->row);
+	json_close(&result, ']');
+	peer_answer(peer, &result, -1);
+}
+
+/* The outcome of a deletion. */
+static void
+answer_deletion(struct peer *peer, int r, const struct failure *f)
+{
+	struct buf result = BUF_INIT(PEER_LINE_MAX);
+
+	if (r < 0)
+		peer_refuse(peer, f);
+	else
+		peer_answer(peer, &result, -1);
+}
+
+/*
+ * A VM opens its kernel at every start, and with device mapper its disk is a
+ * difference to its image: both stay as long as the VM, on every host alike.
+ */
+static int
+check_unused(struct worker *w, enum store_kind kind, const char *name,
+    struct failure *f)
+{
+	bool image = kind == STORE_IMAGES;
+	struct list *node, *following;
+
+	list_each(node, following, &w->machines) {
+		const struct machine *m = list_entry(node, struct machine,
+		    node);
+
+		if (strcmp(image ? m->row.image : m->row.kernel, name) == 0)
+			return failure_set(f, FAIL_BUSY, "%s %s: VM %s uses "
+			    "it; delete the VM first",
+			    image ? "image" : "kernel", name, m->row.name);
+	}
+	return 0;
+}
+
+void
+api_image_delete(struct peer *peer, const cJSON *line)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	const char *name = target(peer, line, "image");
+	int r;
+
+	if (name == NULL)
+		return;
+	r = check_unused(peer->w, STORE_IMAGES, name, &f);
+	if (r == 0)
+		r = image_delete(peer->w, name, &f);
+	answer_deletion(peer, r, &f);
+}
+
+void
+api_kernel_delete(struct peer *peer, const cJSON *line)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	const char *name = target(peer, line, "kernel");
+	int r;
+
+	if (name == NULL)
+		return;
+	r = check_unused(peer->w, STORE_KERNELS, name, &f);
+	if (r == 0)
+		r = kernel_delete(peer->w, name, &f);
+	answer_deletion(peer, r, &f);
+}

@@ -1,0 +1,188 @@
+/*
+ * A VM: its row, its life, and who waits for what of it.
+ *
+ *	stopped -> starting -> running -> stopping -> stopped (or deleted)
+ *
+ * Starting acquires disk, initrd, tap, jail and VMM, socket connections and at
+ * last the agent's answer, each registered in `held` before it is tried.
+ * Whatever ends a VM (a failed step, the deadline, a request, the guest itself)
+ * goes through one way out, machine_end(): it kills the VMM if there is one,
+ * waits for its exit, releases all that is held, and then saves the row as
+ * stopped or deletes it.
+ *
+ * Requests only set things going; steps and news come from the event loop, so
+ * that nobody who asks for something finds the VM freed when the call returns.
+ */
+#ifndef BANGER_WORKER_MACHINE_H
+#define BANGER_WORKER_MACHINE_H
+
+#include "worker/agent_link.h"
+#include "worker/console.h"
+#include "worker/failure.h"
+#include "worker/worker.h"
+
+struct peer;
+
+/* What a VM holds and must give back. */
+enum machine_held {
+	HELD_TAP = 1 << 0,		/* the monitor knows the VM */
+	HELD_VMM = 1 << 1,		/* it may run, or has a jail */
+};
+
+/* Lines of the console that an error shows. */
+enum { CONSOLE_LINES = 10 };
+
+/* How far a start is. */
+enum machine_step {
+	STEP_NONE,
+	STEP_FILES,			/* disk and initrd, in jobs */
+	STEP_CONNECT,			/* the same, and the VMM's sockets */
+	STEP_AGENT,			/* until the agent answers */
+};
+
+struct machine {
+	struct list node;
+	struct worker *w;
+	struct machine_row row;
+	bool stored;			/* has a row file */
+	bool fresh;			/* of a vm.run that is not done yet */
+	bool doomed;			/* to be deleted when it has ended */
+	bool failed;			/* ended before it was running */
+	bool asked;			/* the guest was asked to end */
+	bool killing;			/* SIGKILL has been sent */
+	bool ended;			/* the VMM's exit has been seen */
+	struct peer *owner;		/* deleted when this client goes; or NULL */
+	enum machine_step step;
+	unsigned int held;		/* enum machine_held */
+	int32_t pid;
+	struct job *disk_job, *initrd_job;
+	int disk_fd;			/* of a disk that is being made, or -1 */
+	struct event_timer deadline;	/* of start or stop */
+	struct event_timer retry;	/* to connect */
+	unsigned int tries;
+	struct event_task begin, finish;
+	struct console console;
+	struct agent_link link;
+	int said_fd;			/* the VMM's standard error, or -1 */
+	struct event_io said_io;
+	char said[160];			/* its last line */
+	struct failure failure;		/* why it is being ended */
+	struct list waiters;
+};
+
+/* What a waiter is told. */
+enum machine_news {
+	NEWS_PROGRESS,			/* STAGE and MESSAGE are set */
+	NEWS_RUNNING,
+	NEWS_ENDED,			/* stopped, or deleted when GONE */
+};
+
+struct machine_told {
+	enum machine_news news;
+	const char *stage, *message;
+	const struct failure *f;	/* ENDED: why the start failed, or NULL */
+	bool gone;			/* M is about to be freed */
+};
+
+/*
+ * Someone who waits. FN may end its own wait, no other's, and not free M; a
+ * waiter of a VM that is gone is taken off.
+ */
+struct machine_waiter {
+	struct list node;
+	bool waiting;
+	void (*fn)(void *arg, struct machine *m, const struct machine_told *t);
+	void *arg;
+};
+
+/*
+ * Calls FN with ARG once, when what M is doing has come to its end. WAITER is
+ * the caller's and must stay until then, or until it is taken back.
+ */
+void	 machine_wait(struct machine *m, struct machine_waiter *waiter,
+	    void (*fn)(void *arg, struct machine *m,
+	    const struct machine_told *t), void *arg);
+void	 machine_wait_end(struct machine_waiter *waiter);
+void	 machine_tell(struct machine *m, const struct machine_told *told);
+
+/* What a client may ask of a new VM; strings NULL and 0: take the default. */
+struct machine_wish {
+	const char *name, *image, *kernel;
+	uint32_t vcpus, mem_mib;
+	uint64_t disk_bytes;
+	bool nat, init_none, rm;
+};
+
+/*
+ * Makes a VM of WISH, with row, name and address but nothing else; the caller
+ * starts it. NULL with *F, nothing having been written.
+ */
+struct machine *machine_create(struct worker *w,
+	    const struct machine_wish *wish, struct failure *f);
+
+/* By name, id, or a unique beginning of it (4 digits at least). NULL with *F. */
+struct machine *machine_find(struct worker *w, const char *key,
+	    struct failure *f);
+struct machine *machine_by_id(struct worker *w, uint64_t id);
+
+/*
+ * Begins to start M, which is stopped; NEWS_RUNNING or NEWS_ENDED tells how it
+ * went. 0, or -1 with *F: it cannot even begin, M is as before.
+ */
+int	 machine_start(struct machine *m, struct failure *f);
+
+/* Gives M an address of the present network, if it has none. 0, or -1 with *F. */
+int	 machine_address(struct machine *m, struct failure *f);
+
+/*
+ * Asks the guest to end, and kills it after TIMEOUT_MS. For a running M;
+ * NEWS_ENDED tells when it has ended.
+ */
+void	 machine_stop(struct machine *m, uint32_t timeout_ms);
+
+/*
+ * Ends M in whatever state, and deletes it with DELETE; NEWS_ENDED tells when.
+ * F (may be NULL) is why, for those who wait for a start.
+ */
+void	 machine_end(struct machine *m, bool delete, const struct failure *f);
+
+/* The monitor says that M's VMM has exited. */
+void	 machine_exited(struct machine *m, const struct vmm_exit_event *event);
+
+/* Connects the agent's channel of a running M unless it is. 0 or -errno. */
+int	 machine_link(struct machine *m);
+
+/* Writes the row. 0, or -errno and said in the log. */
+int	 machine_save(const struct machine *m);
+
+/* A machine with nothing but ROW, linked in. NULL: no memory. */
+struct machine *machine_new(struct worker *w, const struct machine_row *row);
+
+/* Unlinks and frees M, which holds nothing. */
+void	 machine_free(struct machine *m);
+
+/* Whether something is under way that the worker should not leave alone. */
+bool	 machine_busy(const struct machine *m);
+
+/* Watches the VMM's standard error FD, which M takes over. */
+void	 machine_listen(struct machine *m, int fd);
+
+/* Handles and closes it; the last line is in m->said. */
+void	 machine_hear_out(struct machine *m);
+
+/* Kills the jobs of a start and removes what they were making. */
+void	 machine_drop_jobs(struct machine *m);
+
+/* Prepares the links of a M that runs, or is about to. */
+void	 machine_connect_init(struct machine *m);
+
+/*
+ * At the worker's start: takes in the VMs of the store and of the monitor, goes
+ * on with those that run, and clears away the rest. 0 or -errno.
+ */
+int	 machines_adopt(struct worker *w);
+
+/* At its end: frees them all; those that run keep running. */
+void	 machines_free(struct worker *w);
+
+#endif

@@ -1,0 +1,640 @@
+/*
+ * The way up. Each step either goes on to the next or leaves something behind
+ * that will (a job, a timer, a watch); any failure goes to machine_end(), which
+ * knows from `held` what there is to give back.
+ *
+ * The order: a job begins to copy the disk; meanwhile the monitor makes the tap
+ * and starts the VMM, which stops until somebody connects to its console, and
+ * before it opens the disk: that is done when the copy is.
+ */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "privsep/log.h"
+#include "worker/catalog.h"
+#include "worker/machine.h"
+#include "worker/resolv.h"
+#include "worker/work.h"
+
+enum {
+	CONNECT_RETRY_MS = 1,
+	CONNECT_SLOW_TRIES = 500,	/* then a VMM is not about to listen */
+	CONNECT_SLOW_MS = 20,
+};
+
+/* The fds of a launch; all are ours. */
+struct launch_files {
+	int fds[LAUNCH_FDS];
+};
+
+static void
+launch_files_close(struct launch_files *files)
+{
+	int i;
+
+	for (i = 0; i < LAUNCH_FDS; i++)
+		close_fdp(&files->fds[i]);
+}
+
+static void
+progress(struct machine *m, const char *stage, const char *message)
+{
+	machine_tell(m, &(struct machine_told){ .news = NEWS_PROGRESS,
+	    .stage = stage, .message = message });
+}
+
+static void __attribute__((format(printf, 3, 4)))
+start_failed(struct machine *m, enum failure_code code, const char *fmt, ...)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	char why[384];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	failure_set(&f, code, "VM %s: %s", m->row.name, why);
+	machine_end(m, false, &f);
+}
+
+/* As above, with the guest's last words. */
+static void __attribute__((format(printf, 3, 4)))
+guest_failed(struct machine *m, enum failure_code code, const char *fmt, ...)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	char id[VM_ID_HEX + 1], why[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	machine_hear_out(m);
+	if (m->fresh)
+		failure_set(&f, code, "VM %s: %s%s%s", m->row.name, why,
+		    m->said[0] != '\0' ? "; its VMM said: " : "", m->said);
+	else
+		failure_set(&f, code, "VM %s: %s; see `banger vm logs %s`%s%s",
+		    m->row.name, why, m->row.name,
+		    m->said[0] != '\0' ? "; its VMM said: " : "", m->said);
+	machine_id_text(m->row.id, id);
+	f.console = console_tail(&m->w->store, id, CONSOLE_LINES);
+	machine_end(m, false, &f);
+}
+
+static void launch(struct machine *m);
+static void connect_sockets(void *arg);
+
+/* ---- disk and initrd ---- */
+
+static void
+tmp_disk(const struct machine *m, char out[STORE_NAME_BYTES])
+{
+	char id[VM_ID_HEX + 1];
+
+	machine_id_text(m->row.id, id);
+	(void)format(out, STORE_NAME_BYTES, "%s.disk", id);
+}
+
+static void
+tmp_initrd(const struct machine *m, char out[STORE_NAME_BYTES])
+{
+	char id[VM_ID_HEX + 1];
+
+	machine_id_text(m->row.id, id);
+	(void)format(out, STORE_NAME_BYTES, "%s.initrd", id);
+}
+
+void
+machine_drop_jobs(struct machine *m)
+{
+	char tmp[STORE_NAME_BYTES];
+
+	if (m->disk_job != NULL) {
+		job_cancel(m->disk_job);
+		tmp_disk(m, tmp);
+		store_tmp_remove(&m->w->store, tmp);
+	}
+	if (m->initrd_job != NULL) {
+		job_cancel(m->initrd_job);
+		tmp_initrd(m, tmp);
+		store_tmp_remove(&m->w->store, tmp);
+	}
+	m->disk_job = m->initrd_job = NULL;
+	close_fdp(&m->disk_fd);
+	m->disk_fd = -1;
+}
+
+/* Goes on as far as the jobs that are done allow. */
+static void
+go_on(struct machine *m)
+{
+	if (m->step == STEP_FILES && m->initrd_job == NULL)
+		launch(m);
+	else if (m->step == STEP_CONNECT && m->disk_job == NULL)
+		connect_sockets(m);
+}
+
+static int
+commit_disk(struct machine *m, bool reflink)
+{
+	char tmp[STORE_NAME_BYTES], id[VM_ID_HEX + 1];
+
+	tmp_disk(m, tmp);
+	machine_id_text(m->row.id, id);
+	m->row.reflink = reflink;
+	return store_commit(&m->w->store, tmp, STORE_VMS, id, "disk");
+}
+
+static void
+disk_copied(void *arg, const struct job_report *report)
+{
+	struct machine *m = arg;
+	char tmp[STORE_NAME_BYTES];
+	int r = report->error;
+
+	m->disk_job = NULL;
+	if (r == 0)
+		r = commit_disk(m, false);
+	if (r == 0) {
+		go_on(m);
+		return;
+	}
+	tmp_disk(m, tmp);
+	store_tmp_remove(&m->w->store, tmp);
+	start_failed(m, failure_of(r), "copying image %s to its disk: %s%s",
+	    m->row.image, report->text[0] != '\0' ? report->text : strerror(-r),
+	    r == -ENOSPC ? "; free some space in the state directory" : "");
+}
+
+/*
+ * Makes the disk from the image: by reflink at once, else by a job. 0 (done or
+ * under way) or -errno.
+ */
+static int
+make_disk(struct machine *m, int image)
+{
+	struct job_spec spec = {
+		.name = "disk copy",
+		.body = work_copy_disk,
+		.fds = { image, m->disk_fd },
+		.nfds = 2,
+		.done = disk_copied,
+		.arg = m,
+	};
+	bool reflink = ioctl(m->disk_fd, FICLONE, image) == 0;
+
+	/* The VMM finds it at its size in either case. */
+	if (ftruncate(m->disk_fd, (off_t)m->row.disk_bytes) < 0)
+		return -errno;
+	if (reflink)
+		return commit_disk(m, true);
+	progress(m, "disk", "copying the image to the VM's disk");
+	return job_start(&m->w->jobs, &spec, &m->disk_job);
+}
+
+static bool
+has_disk(const struct machine *m)
+{
+	char id[VM_ID_HEX + 1];
+	_cleanup_close_ int fd = -1;
+
+	machine_id_text(m->row.id, id);
+	fd = store_file(&m->w->store, STORE_VMS, id, "disk", O_RDONLY);
+	return fd >= 0;
+}
+
+/* 0, or -1 and the start has failed. */
+static int
+prepare_disk(struct machine *m)
+{
+	_cleanup_close_ int image = -1;
+	char tmp[STORE_NAME_BYTES];
+	int r;
+
+	if (has_disk(m))
+		return 0;
+	image = store_file(&m->w->store, STORE_IMAGES, m->row.image, "ext4",
+	    O_RDONLY);
+	if (image < 0) {
+		start_failed(m, FAIL_NOT_FOUND, "its disk is gone, and so is "
+		    "image %s", m->row.image);
+		return -1;
+	}
+	tmp_disk(m, tmp);
+	store_tmp_remove(&m->w->store, tmp);
+	r = m->disk_fd = store_tmp(&m->w->store, tmp, STORE_PRIVATE);
+	if (r >= 0)
+		r = make_disk(m, image);
+	if (r < 0) {
+		store_tmp_remove(&m->w->store, tmp);
+		start_failed(m, failure_of(r), "disk: %s", strerror(-r));
+		return -1;
+	}
+	return 0;
+}
+
+static void
+initrd_refreshed(void *arg, const struct job_report *report)
+{
+	struct machine *m = arg;
+	struct kernel *kernel = kernel_find(m->w, m->row.kernel);
+	char tmp[STORE_NAME_BYTES];
+	int r = report->error;
+
+	m->initrd_job = NULL;
+	tmp_initrd(m, tmp);
+	if (r == 0 && kernel == NULL)
+		r = -ENOENT;
+	if (r == 0)
+		r = store_commit(&m->w->store, tmp, STORE_KERNELS,
+		    m->row.kernel, "initrd");
+	if (r == 0) {
+		kernel->row.initrd_bytes = report->initrd_bytes;
+		memcpy(kernel->row.agent, m->w->build_id,
+		    sizeof(kernel->row.agent));
+		r = kernel_save(m->w, kernel);
+	}
+	if (r == 0) {
+		go_on(m);
+		return;
+	}
+	store_tmp_remove(&m->w->store, tmp);
+	start_failed(m, failure_of(r), "initrd of kernel %s: %s",
+	    m->row.kernel, report->text[0] != '\0' ? report->text :
+	    strerror(-r));
+}
+
+/* An initrd of another banger gets this one's agent. 0, or -1 and failed. */
+static int
+prepare_initrd(struct machine *m, const struct kernel *kernel)
+{
+	_cleanup_close_ int from = -1;
+	_cleanup_close_ int to = -1;
+	char tmp[STORE_NAME_BYTES];
+	int r;
+
+	if (strcmp(kernel->row.agent, m->w->build_id) == 0)
+		return 0;
+	progress(m, "initrd", "putting this version's agent into the initrd");
+	tmp_initrd(m, tmp);
+	store_tmp_remove(&m->w->store, tmp);
+	r = from = store_file(&m->w->store, STORE_KERNELS, m->row.kernel,
+	    "initrd", O_RDONLY);
+	if (r >= 0)
+		r = to = store_tmp(&m->w->store, tmp, STORE_SHARED);
+	if (r >= 0) {
+		struct job_spec spec = {
+			.name = "initrd refresh",
+			.body = work_refresh_initrd,
+			.fds = { from, to, m->w->exe },
+			.nfds = 3,
+			.argument = kernel->row.initrd_modules_bytes,
+			.done = initrd_refreshed,
+			.arg = m,
+		};
+
+		r = job_start(&m->w->jobs, &spec, &m->initrd_job);
+	}
+	if (r < 0) {
+		store_tmp_remove(&m->w->store, tmp);
+		start_failed(m, failure_of(r), "initrd of kernel %s: %s",
+		    m->row.kernel, strerror(-r));
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- network ---- */
+
+/* 0, or -1 and the start has failed. */
+static int
+prepare_network(struct machine *m)
+{
+	struct mon *mon = &m->w->mon;
+	char message[128], ip[16];
+	int r;
+
+	ipv4_text(m->row.ipv4, ip);
+	(void)format(message, sizeof(message), "address %s/%u%s%s", ip,
+	    m->row.prefix, m->row.nat ? ", with NAT" : "",
+	    m->w->net_moved ? " (the host uses the configured subnet)" : "");
+	progress(m, "network", message);
+	m->held |= HELD_TAP;
+	r = mon_tap_create(mon, m->row.id, m->row.ipv4, m->row.mac);
+	if (r == 0 && m->row.nat)
+		r = mon_nat_set(mon, m->row.id, true);
+	if (r < 0) {
+		start_failed(m, failure_of(r), "network: %s",
+		    mon_error(mon, r));
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- VMM ---- */
+
+static int
+open_config(struct machine *m, int *fd)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(LAUNCH_CONFIG_MAX);
+	struct vmm_spec spec = {
+		.host = m->row.name,
+		.vcpus = m->row.vcpus,
+		.mem_mib = m->row.mem_mib,
+		.kvm = m->w->config.kvm,
+		.tsc_khz = tsc_khz_since(&m->w->tsc),
+		.init_none = m->row.init_none,
+		.disposable = m->row.rm,
+		.ipv4 = m->row.ipv4,
+		.gateway = m->row.gateway,
+		.prefix = m->row.prefix,
+	};
+	int r;
+
+	memcpy(spec.mac, m->row.mac, sizeof(spec.mac));
+	spec.dns_count = resolv_servers(m->w->config.default_dns, spec.dns,
+	    VMM_DNS_MAX);
+	r = qemu_config(&spec, &text);
+	if (r < 0)
+		return r;
+	r = store_anonymous(&m->w->store, text.data, text.len);
+	if (r < 0)
+		return r;
+	*fd = r;
+	return 0;
+}
+
+/* A vmlinux that can be booted saves the guest its decompression. */
+static const char *
+kernel_file(const struct kernel_row *row)
+{
+	return (row->vmlinux_bytes > 0 && row->pvh) ||
+	    row->vmlinuz_bytes == 0 ? "vmlinux" : "vmlinuz";
+}
+
+/* 0, or -errno with *WHAT the file that is to blame. */
+static int
+open_files(struct machine *m, const struct kernel *kernel,
+    struct launch_files *files, const char **what)
+{
+	struct store *store = &m->w->store;
+	char id[VM_ID_HEX + 1];
+	int *fds = files->fds;
+
+	machine_id_text(m->row.id, id);
+	*what = "kernel";
+	fds[LAUNCH_KERNEL] = store_file(store, STORE_KERNELS, m->row.kernel,
+	    kernel_file(&kernel->row), O_RDONLY);
+	if (fds[LAUNCH_KERNEL] < 0)
+		return fds[LAUNCH_KERNEL];
+	*what = "initrd";
+	fds[LAUNCH_INITRD] = store_file(store, STORE_KERNELS, m->row.kernel,
+	    "initrd", O_RDONLY);
+	if (fds[LAUNCH_INITRD] < 0)
+		return fds[LAUNCH_INITRD];
+	*what = "disk";
+	fds[LAUNCH_DISK] = m->disk_fd >= 0 ? steal_fd(&m->disk_fd) :
+	    store_file(store, STORE_VMS, id, "disk", O_RDWR);
+	if (fds[LAUNCH_DISK] < 0)
+		return fds[LAUNCH_DISK];
+	*what = "VMM configuration";
+	return open_config(m, &fds[LAUNCH_CONFIG]);
+}
+
+static void
+launch(struct machine *m)
+{
+	struct launch_files files = { { -1, -1, -1, -1 } };
+	const struct kernel *kernel = kernel_find(m->w, m->row.kernel);
+	struct vmm_launch_request request = { .vmm = VMM_QEMU,
+		.vcpus = m->row.vcpus, .mem_mib = m->row.mem_mib };
+	const char *what = "console log";
+	int r, said = -1;
+
+	progress(m, "launch", "starting the VMM");
+	r = kernel == NULL ? -ENOENT : console_open(&m->console, true);
+	if (r == 0)
+		r = open_files(m, kernel, &files, &what);
+	if (r < 0) {
+		launch_files_close(&files);
+		start_failed(m, failure_of(r), "%s: %s", what, strerror(-r));
+		return;
+	}
+	m->held |= HELD_VMM;
+	m->ended = false;
+	m->row.kvm = m->w->config.kvm;
+	r = mon_vmm_launch(&m->w->mon, m->row.id, &request, files.fds, &said);
+	launch_files_close(&files);
+	if (r < 0) {
+		m->ended = true;
+		start_failed(m, r == -ENOENT ? FAIL_UNAVAILABLE :
+		    failure_of(r), "VMM: %s", mon_error(&m->w->mon, r));
+		return;
+	}
+	machine_listen(m, said);
+	m->step = STEP_CONNECT;
+	m->tries = 0;
+	go_on(m);
+}
+
+static void
+retry_connect(struct machine *m)
+{
+	m->tries++;
+	event_timer_set(&m->w->events, &m->retry,
+	    m->tries < CONNECT_SLOW_TRIES ? CONNECT_RETRY_MS :
+	    CONNECT_SLOW_MS, connect_sockets, m);
+}
+
+/* The VMM has not made its socket yet. */
+static bool
+not_yet(int error)
+{
+	return error == -ENOENT || error == -ECONNREFUSED || error == -EAGAIN;
+}
+
+/*
+ * Connects console and control channel; tried again until the VMM has both. A
+ * VMM that ended meanwhile is told by an event.
+ */
+static void
+connect_sockets(void *arg)
+{
+	struct machine *m = arg;
+	struct mon *mon = &m->w->mon;
+	int fd = -1, r = 0;
+
+	if (m->console.sock < 0) {
+		r = mon_socket_open(mon, m->row.id, SOCKET_CONSOLE, 0, &fd);
+		if (r == 0)
+			r = console_attach(&m->console, &m->w->events, fd);
+	}
+	if (r == 0)
+		r = machine_link(m);
+	if (not_yet(r)) {
+		retry_connect(m);
+		return;
+	}
+	if (r == -ESRCH)
+		return;
+	if (r < 0) {
+		guest_failed(m, FAIL_INTERNAL, "its VMM cannot be reached: "
+		    "%s", mon_error(mon, r));
+		return;
+	}
+	m->step = STEP_AGENT;
+	progress(m, "boot", "waiting for the guest's agent");
+}
+
+int
+machine_link(struct machine *m)
+{
+	int fd, r;
+
+	if (m->link.fd >= 0)
+		return 0;
+	r = mon_socket_open(&m->w->mon, m->row.id, SOCKET_CONTROL, 0, &fd);
+	return r < 0 ? r : agent_link_start(&m->link, fd);
+}
+
+/* ---- agent ---- */
+
+static void
+note_agent_state(struct machine *m, uint32_t state)
+{
+	const char *what = state & AGENT_STATE_NO_NET ?
+	    "the guest's network could not be set up" :
+	    state & AGENT_STATE_NO_GROW ?
+	    "the guest's file system could not be grown to the disk" : "";
+
+	(void)format(m->row.last_error, sizeof(m->row.last_error), "%s", what);
+	if (what[0] != '\0')
+		log_warn("VM %s: %s", m->row.name, what);
+}
+
+static void
+on_agent_ready(void *arg, const struct agent_hello *hello)
+{
+	struct machine *m = arg;
+	struct vmm_find_reply found;
+
+	if (m->row.state != MACHINE_STARTING)
+		return;
+	if (mon_vmm_find(&m->w->mon, m->row.id, &found) == 0)
+		m->pid = found.pid;
+	event_timer_clear(&m->deadline);
+	note_agent_state(m, hello->state);
+	m->step = STEP_NONE;
+	m->fresh = false;
+	m->row.state = MACHINE_RUNNING;
+	m->row.started_s = worker_now_s();
+	m->row.exit[0] = '\0';
+	(void)machine_save(m);
+	log_info("VM %s: running", m->row.name);
+	machine_tell(m, &(struct machine_told){ .news = NEWS_RUNNING });
+	worker_settle(m->w);
+}
+
+/*
+ * A guest that breaks the protocol loses its agent, not its life: the next
+ * request that needs the agent tries anew.
+ */
+static void
+on_agent_lost(void *arg, const char *why)
+{
+	struct machine *m = arg;
+
+	if (m->row.state == MACHINE_RUNNING)
+		log_warn("VM %s: %s", m->row.name, why);
+	if (m->row.state == MACHINE_STARTING && !m->ended) {
+		/* Not if the VMM just ended: its exit tells more. */
+		if (m->step == STEP_AGENT)
+			m->step = STEP_CONNECT;
+		retry_connect(m);
+	}
+}
+
+void
+machine_connect_init(struct machine *m)
+{
+	agent_link_init(&m->link, &m->w->events, on_agent_ready,
+	    on_agent_lost, m);
+}
+
+static void
+start_too_late(void *arg)
+{
+	struct machine *m = arg;
+	int64_t limit_s = m->w->start_timeout_ms / 1000;
+
+	if (m->step == STEP_FILES || m->disk_job != NULL)
+		start_failed(m, FAIL_TIMEOUT, "its disk was not ready within "
+		    "%lld s", (long long)limit_s);
+	else
+		guest_failed(m, FAIL_TIMEOUT, "its agent did not answer "
+		    "within %lld s", (long long)limit_s);
+}
+
+/* ---- from the beginning ---- */
+
+static void
+begin(void *arg)
+{
+	struct machine *m = arg;
+	const struct kernel *kernel = kernel_find(m->w, m->row.kernel);
+
+	if (kernel == NULL) {
+		start_failed(m, FAIL_NOT_FOUND, "kernel %s is gone",
+		    m->row.kernel);
+		return;
+	}
+	m->step = STEP_FILES;
+	if (prepare_disk(m) == 0 && prepare_initrd(m, kernel) == 0 &&
+	    prepare_network(m) == 0)
+		go_on(m);
+}
+
+static unsigned int
+active_machines(struct worker *w)
+{
+	struct list *node, *following;
+	unsigned int count = 0;
+
+	list_each(node, following, &w->machines)
+		if (list_entry(node, struct machine, node)->row.state !=
+		    MACHINE_STOPPED)
+			count++;
+	return count;
+}
+
+int
+machine_start(struct machine *m, struct failure *f)
+{
+	struct worker *w = m->w;
+
+	if (m->row.state != MACHINE_STOPPED || m->doomed)
+		return failure_set(f, FAIL_STATE, "VM %s: is not stopped",
+		    m->row.name);
+	if (kernel_find(w, m->row.kernel) == NULL)
+		return failure_set(f, FAIL_NOT_FOUND, "VM %s: kernel %s: not found; "
+		    "import it again", m->row.name, m->row.kernel);
+	if (active_machines(w) >= w->config.vm_max)
+		return failure_set(f, FAIL_UNAVAILABLE, "VM %s: no free VM slot: %u "
+		    "run already; stop one", m->row.name, w->config.vm_max);
+	if (!m->fresh && machine_address(m, f) < 0)
+		return -1;
+	m->row.state = MACHINE_STARTING;
+	if (!m->fresh)
+		(void)machine_save(m);
+	failure_clear(&m->failure);
+	m->failed = m->asked = m->killing = m->ended = false;
+	m->held = 0;
+	m->said[0] = '\0';
+	event_timer_set(&w->events, &m->deadline, w->start_timeout_ms,
+	    start_too_late, m);
+	event_task_post(&w->events, &m->begin, begin, m);
+	return 0;
+}

@@ -1,0 +1,155 @@
+/*
+ * What the worker and its jobs may ask the kernel for. The threat: a client's
+ * request or a guest's bytes that take over the worker, and an archive that
+ * takes over a job. Neither list has a way to execute anything, to make a
+ * socket, to change an identity, to trace, or to mount.
+ *
+ * A filter is inherited by fork and another one only adds to it, so that the
+ * worker's list contains what jobs need; theirs is what is left when the
+ * worker's own means are taken away: names, sockets, processes.
+ */
+#include "worker/sandbox.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "privsep/sandbox.h"
+#include "privsep/util.h"
+
+enum { JOB_MEMORY_MIB = 768, JOB_CPU_S = 3600, JOB_NOFILE = 80 };
+
+/* fork() of musl and of glibc; no namespace, no thread. */
+static const uint64_t clone_flags[] = {
+	SIGCHLD,
+	CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD,
+};
+
+/* Reflinks of disks; anything else is a device's business. */
+static const uint64_t ioctls[] = { FICLONE };
+
+static const uint64_t prctls[] = {
+	PR_SET_PDEATHSIG,	/* a job dies with the worker */
+	PR_SET_NO_NEW_PRIVS,	/* set again by what confines a job */
+	PR_SET_DUMPABLE,
+	PR_GET_DUMPABLE,	/* libext2fs, before it asks the environment */
+};
+
+static const uint64_t job_prctls[] = { PR_GET_DUMPABLE };
+
+/* What every process that reads and writes open fds needs. */
+#define RULES_FOR_DATA \
+	ALLOW(read), ALLOW(write), ALLOW(readv), ALLOW(writev), \
+	ALLOW(pread64), ALLOW(pwrite64), ALLOW(lseek), ALLOW(close), \
+	ALLOW(fstat), \
+	/* musl's and glibc's fstat(), and stat() below a directory fd */ \
+	ALLOW(newfstatat), \
+	/* disks and images: sparse, copied in the kernel, synced */ \
+	ALLOW(ftruncate), ALLOW(fallocate), ALLOW(copy_file_range), \
+	ALLOW(fsync), ALLOW(fdatasync), \
+	/* malloc */ \
+	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), \
+	ALLOW(madvise), ALLOW(mprotect), \
+	/* times of files and of timers, where there is no vdso */ \
+	ALLOW(clock_gettime), ALLOW(gettimeofday), \
+	ALLOW(getrandom), \
+	/* libext2fs: owner of new files, and whether the environment counts */ \
+	ALLOW(getuid), ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid), \
+	/* locks of the C library, which never wait here */ \
+	ALLOW(futex), \
+	ALLOW(exit), ALLOW(exit_group), \
+	/* abort() */ \
+	ALLOW(rt_sigprocmask), ALLOW(rt_sigaction), ALLOW(rt_sigreturn), \
+	ALLOW(gettid), ALLOW(getpid), ALLOW(tkill), ALLOW(tgkill)
+
+static const struct syscall_rule worker_rules[] = {
+	RULES_FOR_DATA,
+	/* the store */
+	ALLOW(openat), ALLOW(open), ALLOW(mkdirat), ALLOW(renameat),
+	ALLOW(unlinkat), ALLOW(faccessat), ALLOW(faccessat2),
+	ALLOW(getdents64), ALLOW(fcntl),
+	ALLOW_ARG(ioctl, 1, ioctls),
+	/* the event loop */
+	ALLOW(epoll_wait), ALLOW(epoll_pwait), ALLOW(epoll_ctl),
+	ALLOW(signalfd4),
+	/* clients and the wire: accepted and passed sockets, none made here */
+	ALLOW(accept4), ALLOW(recvmsg), ALLOW(sendmsg), ALLOW(recvfrom),
+	ALLOW(sendto), ALLOW(getsockopt), ALLOW(shutdown),
+	/* starting, watching and ending jobs */
+	ALLOW(pipe2), ALLOW(pidfd_open), ALLOW(waitid), ALLOW(wait4),
+	ALLOW(kill), ALLOW(fork), ALLOW_ARG(clone, 0, clone_flags),
+	ALLOW(set_robust_list), ALLOW(rseq), ALLOW(set_tid_address),
+	/* what a job does to confine itself */
+	ALLOW(dup3), ALLOW(dup2), ALLOW(close_range), ALLOW(getppid),
+	ALLOW_ARG(prctl, 0, prctls), ALLOW(seccomp), ALLOW(prlimit64),
+	ALLOW(setrlimit), ALLOW(landlock_create_ruleset),
+	ALLOW(landlock_restrict_self),
+};
+
+static const struct syscall_rule job_rules[] = {
+	RULES_FOR_DATA,
+	/* libarchive and the importers look at the flags of their fds */
+	ALLOW(fcntl),
+	ALLOW_ARG(prctl, 0, job_prctls),
+};
+
+/* Directories whose resolv.conf may be read; most hosts have one or two. */
+static const char *const resolv_dirs[] = {
+	"/etc", "/run/systemd/resolve", "/run/resolvconf",
+	"/run/NetworkManager",
+};
+
+int
+worker_confine(int store)
+{
+	int dirs[ARRAY_SIZE(resolv_dirs)];
+	size_t count = 0, i;
+	int r;
+
+	for (i = 0; i < ARRAY_SIZE(resolv_dirs); i++) {
+		int fd = open(resolv_dirs[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0)
+			dirs[count++] = fd;
+	}
+	r = sandbox_process();
+	if (r == 0)
+		r = sandbox_files(dirs, count, &store, 1);
+	for (i = 0; i < count; i++)
+		close(dirs[i]);
+	return r < 0 ? r :
+	    sandbox_syscalls(worker_rules, ARRAY_SIZE(worker_rules));
+}
+
+static int
+limit(int which, rlim_t value)
+{
+	struct rlimit rlimit = { value, value };
+
+	return setrlimit((__typeof__(RLIMIT_CORE))which, &rlimit) < 0 ?
+	    -errno : 0;
+}
+
+int
+job_confine(void)
+{
+	int r = limit(RLIMIT_CPU, JOB_CPU_S);
+
+#ifndef BANGER_SANITIZE
+	/* ASan's shadow alone is larger. */
+	if (r == 0)
+		r = limit(RLIMIT_AS, (rlim_t)JOB_MEMORY_MIB << 20);
+#endif
+	if (r == 0)
+		r = limit(RLIMIT_NOFILE, JOB_NOFILE);
+	if (r == 0)
+		r = limit(RLIMIT_CORE, 0);
+	if (r == 0)
+		r = sandbox_files(NULL, 0, NULL, 0);
+	return r < 0 ? r :
+	    sandbox_syscalls(job_rules, ARRAY_SIZE(job_rules));
+}

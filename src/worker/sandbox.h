@@ -1,0 +1,20 @@
+/*
+ * The confinement of the worker and of its jobs; the lists of system calls
+ * stand in sandbox.c, each with its reason.
+ */
+#ifndef BANGER_WORKER_SANDBOX_H
+#define BANGER_WORKER_SANDBOX_H
+
+/*
+ * Confines the worker: files below STORE may be changed, resolv.conf's
+ * directories read, nothing else opened. 0 or -errno.
+ */
+int	 worker_confine(int store);
+
+/*
+ * Confines a job, in the child: no path at all, memory and time bounded, and
+ * system calls that work on fds it has. 0 or -errno.
+ */
+int	 job_confine(void);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * What the worker has jobs for: the bodies, to be put into struct job_spec.
+ */
+#ifndef BANGER_WORKER_WORK_H
+#define BANGER_WORKER_WORK_H
+
+#include "worker/job.h"
+
+/* Copies fds[0] to fds[1], at least as large and all hole; holes stay holes. */
+int	 work_copy_disk(struct job_context *context);
+
+/* Makes the empty file fds[1] an ext4 image of the tar stream fds[0]. */
+int	 work_import_image(struct job_context *context);
+
+/*
+ * Imports the archive fds[0] with the agent fds[1] into the empty files
+ * fds[2] (vmlinuz), fds[3] (vmlinux), fds[4] (initrd).
+ */
+int	 work_import_kernel(struct job_context *context);
+
+/*
+ * Copies the initrd fds[0] to the empty file fds[1] and puts the agent fds[2]
+ * into it, behind ARGUMENT bytes of modules.
+ */
+int	 work_refresh_initrd(struct job_context *context);
+
+/*
+ * The copy alone, of the first SIZE bytes of FROM; TO's size is the caller's
+ * business. 0 or -errno. PROGRESS may be NULL.
+ */
+int	 sparse_copy(int from, int to, uint64_t size,
+	    void (*progress)(void *arg, uint64_t bytes), void *arg);
+
+#endif

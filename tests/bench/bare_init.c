@@ -1,0 +1,60 @@
+/*
+ * What a run is compared with: the smallest /init that loads the same modules
+ * from the same initrd, mounts the same root file system, runs /bin/true in it
+ * and ends the machine. Appended to banger's initrd by tests/bench/run.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void
+load_modules(const char *list)
+{
+	char name[128], path[192];
+	FILE *file = fopen(list, "re");
+
+	while (file != NULL && fscanf(file, "%127s", name) == 1) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/modules/%s", name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		syscall(SYS_finit_module, fd, "", 0);
+		close(fd);
+	}
+	if (file != NULL)
+		fclose(file);
+}
+
+int
+main(void)
+{
+	int tries, mounted = -1, status = -1;
+	pid_t pid;
+
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	load_modules("/modules/load");
+	mkdir("/newroot", 0755);
+	for (tries = 0; mounted < 0 && tries < 5000; tries++) {
+		mounted = mount("/dev/vda", "/newroot", "ext4", 0, NULL);
+		if (mounted < 0)
+			usleep(1000);
+	}
+	pid = fork();
+	if (pid == 0) {
+		if (chroot("/newroot") == 0 && chdir("/") == 0)
+			execl("/bin/true", "true", (char *)NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	printf("bare: mounted %d, status %d\n", mounted, status);
+	fflush(stdout);
+	umount2("/newroot", MNT_DETACH);
+	reboot(RB_AUTOBOOT);
+	return 1;
+}

@@ -1,0 +1,184 @@
+# shellcheck shell=sh
+# What the tests of machine/ and bench/ share. A test sources it first:
+#
+#	. "$(dirname "$0")/../lib.sh"
+#
+# and then runs in a network and a mount namespace of its own, with an
+# instance of banger of its own (state, runtime directory, configuration) in
+# $T, which is removed at the end with every VM that it left running.
+set -eu
+export LC_ALL=C
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+test_name=$(basename "$0")
+# The cache, and say and die.
+me=$test_name
+# shellcheck source=tools/lib.sh
+. "$top/tools/lib.sh"
+
+[ "$(id -u)" -eq 0 ] || die 'must be root'
+
+if [ -z "${BANGER_TEST_ISOLATED:-}" ]; then
+	BANGER_TEST_ISOLATED=1 exec unshare -n -m --propagation private -- "$0" "$@"
+fi
+
+umask 022
+T=$(mktemp -d "${TMPDIR:-/tmp}/banger-test.XXXXXX")
+chmod 755 "$T"
+exe=${BANGER:-$top/build/banger}
+conf=$T/config.toml
+state=$T/state
+runtime=$T/run
+# Of this run alone: other runs on this machine have processes, too.
+uid_base=$((710000 + $$ % 500 * 1100))
+
+# banger ARG...: this instance's.
+banger() {
+	"$exe" --config "$conf" "$@"
+}
+
+# client_start ARG...: banger in the background as process $client, with the
+# signals that a shell makes its background jobs ignore, output to $T/client.
+client_start() {
+	env --default-signal=INT --default-signal=QUIT "$exe" --config "$conf" "$@" \
+	    </dev/null >"$T/client" 2>&1 &
+	client=$!
+}
+
+# fail TEXT...: the test has failed.
+fail() {
+	echo "$test_name: FAILED: $*" >&2
+	exit 1
+}
+
+# eventually SECONDS COMMAND...: until it succeeds; fails at the deadline.
+eventually() {
+	tries=$(($1 * 20))
+	shift
+	while ! "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		sleep 0.05
+	done
+}
+
+# expect STATUS COMMAND...: the exit status; output goes to $T/out and $T/err.
+expect() {
+	want=$1
+	shift
+	status=0
+	"$@" >"$T/out" 2>"$T/err" </dev/null || status=$?
+	[ "$status" -eq "$want" ] || {
+		tail -n 20 "$T/out" "$T/err" "$runtime/private/daemon.log" >&2 || :
+		fail "status $status, not $want: $*"
+	}
+}
+
+# matches FILE PATTERN: some line of FILE matches the extended regex.
+matches() {
+	grep -qE -e "$2" "$1" || {
+		cat "$1" >&2
+		fail "no line of $1 matches: $2"
+	}
+}
+
+# host_lists: what banger could leave behind on this host, as text.
+host_lists() {
+	echo "# links, addresses, routes, forwarding"
+	ip -o link | sed 's/^[0-9]*: //; s/ qlen .*//'
+	ip -o addr | sed 's/^[0-9]*: //'
+	ip route show table all
+	grep -H . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding
+	echo "# rules"
+	nft list ruleset
+	echo "# mounts"
+	cut -d' ' -f5- /proc/self/mountinfo | sort
+	echo "# processes of the range"
+	# VMMs and jobs; the worker of a daemon that runs is none of these.
+	ps -eo uid=,args= | awk -v base="$uid_base" \
+	    '$1 >= base && $1 < base + 1024 && !/banger worker$|<defunct>$/'
+	echo "# jails, records, store"
+	find "$state" "$runtime" ! -name '*.log' ! -name kvm ! -name lock ! -name banger.sock \
+	    ! -path "$runtime/private/forwarding" 2>/dev/null | sort
+}
+
+# remember: the lists before. unchanged: the lists now are the same.
+remember() {
+	host_lists >"$T/before"
+}
+unchanged() {
+	# The embedded daemon goes a moment after its client.
+	if ! eventually 10 same_lists; then
+		diff "$T/before" "$T/after" >&2 || :
+		fail 'something was left behind'
+	fi
+}
+same_lists() {
+	host_lists >"$T/after"
+	cmp -s "$T/before" "$T/after"
+}
+
+# daemon_start: `banger daemon` in the background, listening.
+daemon_start() {
+	"$exe" --config "$conf" daemon 2>>"$T/daemon.log" &
+	daemon_pid=$!
+	eventually 10 test -S "$runtime/banger.sock" || {
+		cat "$T/daemon.log" >&2
+		fail 'the daemon does not answer'
+	}
+}
+
+daemon_stop() {
+	kill "$daemon_pid" 2>/dev/null || return 0
+	wait "$daemon_pid" || :
+}
+
+finish() {
+	status=$?
+	trap - EXIT
+	set +e
+	[ "$status" -eq 0 ] || tail -n 30 "$runtime/private/daemon.log" "$T/daemon.log" 2>/dev/null
+	for vm in $(banger vm list --json 2>/dev/null | sed -n 's/.*"id": *"\([0-9a-f]*\)".*/\1/p'); do
+		banger vm delete --force "$vm" >/dev/null 2>&1
+	done
+	[ -z "${daemon_pid:-}" ] || daemon_stop
+	[ -z "${internet_pid:-}" ] || kill "$internet_pid"
+	rm -rf "$T"
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+cat >"$conf" <<CONF
+state_dir = "$state"
+runtime_dir = "$runtime"
+uid_base = $uid_base
+log_level = "info"
+CONF
+ip link set lo up
+# Addresses that come and go by themselves would look like something left.
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+
+# with_fixture: kernel and image as tests/fixtures imported them.
+with_fixture() {
+	mkdir -p "$state"
+	cp -a --sparse=always "$cache/fixture/store" "$state/"
+	chown -R "$uid_base:$uid_base" "$state/store"
+}
+
+# with_internet: a second namespace behind a veth pair, 192.0.2.1, our uplink
+# is 192.0.2.2; runs COMMAND there, if any, in the background.
+with_internet() {
+	unshare -n sleep 900 &
+	internet_pid=$!
+	eventually 5 sh -c "[ \"\$(readlink /proc/$internet_pid/ns/net)\" != \"\$(readlink /proc/self/ns/net)\" ]" ||
+	    fail 'no second namespace'
+	ip link add wan type veth peer name eth0 netns "$internet_pid"
+	ip addr add 192.0.2.2/24 dev wan
+	ip link set wan up
+	ip route add default via 192.0.2.1
+	in_internet sh -c 'ip link set lo up; ip addr add 192.0.2.1/24 dev eth0; ip link set eth0 up'
+}
+in_internet() {
+	nsenter -t "$internet_pid" -n "$@"
+}

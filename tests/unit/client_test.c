@@ -1,0 +1,502 @@
+/*
+ * Whole commands against a worker that is played here: what is asked of it,
+ * what the user sees, and with which exit code the client ends.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "base/stream.h"
+#include "client/client.h"
+#include "privsep/util.h"
+#include "version.h"
+
+#define NONCE "000102030405060708090a0b0c0d0e0f"
+
+/* What comes with a reply's line. */
+enum with { NOTHING, FILE_FD, STREAM_FD, INTERRUPT };
+
+/* One request that the worker expects, and its reply. */
+struct exchange {
+	const char *request;
+	const char *reply;
+	enum with with;
+};
+
+static char dir[] = "/tmp/banger-client.XXXXXX";
+static char out[8192], err[8192];
+
+static const char greeting[] =
+    "{\"ok\":true,\"result\":{\"version\":\"" BANGER_VERSION "\"}}\n";
+
+static const char *
+in_dir(const char *name)
+{
+	static char path[4][128];
+	static unsigned int next;
+	char *p = path[next++ % ARRAY_SIZE(path)];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", dir, name);
+	return p;
+}
+
+static int
+listener(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/banger.sock", dir);
+	unlink(addr.sun_path);
+	assert_int_equal(bind(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(sock, 8), 0);
+	return sock;
+}
+
+static void
+send_reply(int conn, const char *text, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	char copy[2048];
+	struct iovec iov = { copy, strlen(text) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+
+	if (strlen(text) > sizeof(copy))
+		_exit(10);
+	memcpy(copy, text, strlen(text));
+	if (fd >= 0) {
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	}
+	if (sendmsg(conn, &msg, MSG_NOSIGNAL) != (ssize_t)strlen(text))
+		_exit(11);
+}
+
+/* One line into LINE, without its newline; the fd that came, or -1. */
+static int
+read_request(int conn, char *line, size_t size)
+{
+	char control[CMSG_SPACE(sizeof(int))];
+	size_t len = 0;
+	int fd = -1;
+
+	do {
+		struct iovec iov = { line + len, size - 1 - len };
+		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control) };
+		ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+		if (n <= 0)
+			_exit(12);
+		if (cmsg != NULL)
+			memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
+		len += (size_t)n;
+	} while (line[len - 1] != '\n');
+	line[len - 1] = '\0';
+	return fd;
+}
+
+/* The agent's part: some output on both streams, then exit status 42. */
+static void
+play_agent(int sock)
+{
+	static const uint8_t nonce[STREAM_NONCE_SIZE] = { 0, 1, 2, 3, 4, 5, 6, 7,
+		8, 9, 10, 11, 12, 13, 14, 15 };
+	struct stream_exit status = { .kind = EXIT_KIND_CODE, .value = 42 };
+	uint8_t frame[STREAM_CONTROL_MAX], rx[8192];
+	size_t len;
+
+	len = stream_put_hello(frame, nonce);
+	(void)write_full(sock, frame, len);
+	stream_header(frame, STREAM_STDOUT, 0, 3);
+	memcpy(frame + STREAM_HEADER_SIZE, "hi\n", 3);
+	(void)write_full(sock, frame, STREAM_HEADER_SIZE + 3);
+	stream_header(frame, STREAM_STDERR, 0, 4);
+	memcpy(frame + STREAM_HEADER_SIZE, "err\n", 4);
+	(void)write_full(sock, frame, STREAM_HEADER_SIZE + 4);
+	len = stream_put_exit(frame, &status);
+	(void)write_full(sock, frame, len);
+	while (read(sock, rx, sizeof(rx)) > 0)
+		;
+	_exit(0);
+}
+
+static int
+reply_fd(enum with with)
+{
+	int socks[2];
+
+	if (with == FILE_FD)
+		return open(in_dir("log"), O_RDONLY | O_CLOEXEC);
+	if (with != STREAM_FD)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
+		_exit(13);
+	if (fork() == 0) {
+		close(socks[0]);
+		play_agent(socks[1]);
+	}
+	close(socks[1]);
+	return socks[0];
+}
+
+/* SIGINT to the client; it must close its direction before we do ours. */
+static void
+interrupt(int conn)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	char byte;
+
+	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+	    kill(peer.pid, SIGINT) < 0 || read(conn, &byte, 1) != 0)
+		_exit(14);
+	_exit(0);
+}
+
+/* Says what came and what was due, for the test's output. */
+static void
+expect_line(const char *line, const char *due)
+{
+	if (strcmp(line, due) != 0) {
+		fprintf(stderr, "worker got: %s\n       not: %s\n", line, due);
+		_exit(15);
+	}
+}
+
+/* The worker's life: REFUSALS connections are dropped, one is served. */
+static void __attribute__((noreturn))
+play_worker(int sock, int refusals, const struct exchange *exchanges,
+    size_t count)
+{
+	char line[8192];
+	size_t i;
+	int conn;
+
+	while (refusals-- > 0)
+		close(accept(sock, NULL, NULL));
+	conn = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
+	(void)read_request(conn, line, sizeof(line));
+	expect_line(line, "{\"op\":\"version\"}");
+	send_reply(conn, greeting, -1);
+	for (i = 0; i < count; i++) {
+		int fd = read_request(conn, line, sizeof(line));
+
+		expect_line(line, exchanges[i].request);
+		if (exchanges[i].with == INTERRUPT)
+			interrupt(conn);
+		if (fd >= 0 && (read(fd, line, 4) != 4 ||
+		    memcmp(line, "TAR!", 4) != 0))
+			_exit(16);
+		fd = reply_fd(exchanges[i].with);
+		send_reply(conn, exchanges[i].reply, fd);
+		close_fdp(&fd);
+	}
+	/* The client has nothing more to say. */
+	if (recv(conn, line, 1, 0) > 0)
+		_exit(17);
+	_exit(0);
+}
+
+static void
+redirect(const char *name, int fd)
+{
+	int file = open(in_dir(name), O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	if (file < 0 || dup2(file, fd) < 0)
+		_exit(99);
+	close(file);
+}
+
+/* Runs the client on the blank-separated LINE in a child. */
+static pid_t
+start_client(const char *line, int sock)
+{
+	static char name[] = "banger", flag[] = "--config";
+	char config[128], copy[512], *word;
+	char *argv[32] = { name, flag, config };
+	int argc = 3;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	close(sock);
+	snprintf(config, sizeof(config), "%s", in_dir("config.toml"));
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	redirect("in", STDIN_FILENO);
+	redirect("out", STDOUT_FILENO);
+	redirect("err", STDERR_FILENO);
+	exit(client_main(argc, argv));
+}
+
+static void
+slurp(const char *name, char *buf, size_t size)
+{
+	FILE *file = fopen(in_dir(name), "r");
+
+	assert_non_null(file);
+	buf[fread(buf, 1, size - 1, file)] = '\0';
+	fclose(file);
+}
+
+/*
+ * Runs LINE against a worker that expects COUNT exchanges; the client's exit
+ * code, with its output in OUT and ERR.
+ */
+static int
+run(const char *line, int refusals, const struct exchange *exchanges,
+    size_t count)
+{
+	int sock = listener(), status, code;
+	pid_t worker = fork(), client;
+
+	assert_true(worker >= 0);
+	if (worker == 0)
+		play_worker(sock, refusals, exchanges, count);
+	client = start_client(line, sock);
+	close(sock);
+	assert_int_equal(waitpid(client, &status, 0), client);
+	assert_true(WIFEXITED(status));
+	code = WEXITSTATUS(status);
+	slurp("out", out, sizeof(out));
+	slurp("err", err, sizeof(err));
+	assert_int_equal(waitpid(worker, &status, 0), worker);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		fail_msg("%s: worker %x; client %d: %s", line, status, code, err);
+	return code;
+}
+
+static void
+lists(void **state)
+{
+	const struct exchange list = { "{\"op\":\"vm.list\"}",
+		"{\"ok\":true,\"result\":{\"vms\":[{\"name\":\"web\",\"id\":"
+		"\"0123456789ab\",\"state\":\"running\",\"ip\":\"172.16.0.2\","
+		"\"vcpu\":2,\"memory_mib\":1024,\"disk_size_bytes\":8589934592"
+		"}]}}\n", NOTHING };
+	const struct exchange odd = { "{\"op\":\"image.list\"}",
+		"{\"ok\":true,\"result\":{}}\n", NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm list", 0, &list, 1), 0);
+	assert_string_equal(out,
+	    "NAME  STATE    ADDRESS     IMAGE  KERNEL  VCPU  MEMORY  DISK  AGE\n"
+	    "web   running  172.16.0.2  -      -       2     1G      8G    -\n");
+	assert_string_equal(err, "");
+	assert_int_equal(run("ps --json", 0, &list, 1), 0);
+	assert_string_equal(out, "[{\"name\":\"web\",\"id\":\"0123456789ab\","
+	    "\"state\":\"running\",\"ip\":\"172.16.0.2\",\"vcpu\":2,"
+	    "\"memory_mib\":1024,\"disk_size_bytes\":8589934592}]\n");
+	assert_int_equal(run("image list", 0, &odd, 1), 1);
+	assert_string_equal(out, "");
+	assert_non_null(strstr(err, "breaks the protocol"));
+}
+
+/* An embedded daemon that is just leaving: the next one is greeted. */
+static void
+leaving_daemon(void **state)
+{
+	const struct exchange show = { "{\"op\":\"vm.show\",\"vm\":\"web\"}",
+		"{\"ok\":true,\"result\":{\"vm\":{\"name\":\"web\"}}}\n",
+		NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm show web", 3, &show, 1), 0);
+	assert_string_equal(out, "name:  web\n");
+}
+
+static void
+batches(void **state)
+{
+	const struct exchange deletes[] = {
+		{ "{\"op\":\"vm.delete\",\"vm\":\"a\",\"force\":true}",
+		    "{\"ok\":true,\"result\":{}}\n", NOTHING },
+		{ "{\"op\":\"vm.delete\",\"vm\":\"b\",\"force\":true}",
+		    "{\"ok\":false,\"error\":{\"code\":\"not-found\",\"message\":"
+		    "\"VM b: not \\u001b[31mfound\"}}\n", NOTHING },
+		{ "{\"op\":\"vm.delete\",\"vm\":\"c\",\"force\":true}",
+		    "{\"ok\":true,\"result\":{}}\n", NOTHING },
+	};
+	const struct exchange stop = {
+		"{\"op\":\"vm.stop\",\"vm\":\"a\",\"timeout_ms\":5000}",
+		"{\"ok\":true,\"result\":{\"vm\":{\"name\":\"web\","
+		"\"state\":\"stopped\"}}}\n", NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm rm -f a b c", 0, deletes, 3), 1);
+	assert_string_equal(out, "a: deleted\nc: deleted\n");
+	assert_string_equal(err, "banger: VM b: not ?[31mfound\n");
+	assert_int_equal(run("vm stop --timeout 5 a", 0, &stop, 1), 0);
+	assert_string_equal(out, "web: stopped\n");
+}
+
+#define STARTED \
+	"{\"ok\":true,\"result\":{\"vm\":{\"name\":\"web\",\"id\":" \
+	"\"0123456789ab\",\"state\":\"running\"}}}\n"
+#define RUN_RM "{\"op\":\"vm.run\",\"spec\":{},\"rm\":true}"
+#define DELETE "{\"op\":\"vm.delete\",\"vm\":\"web\",\"force\":true}"
+
+static void
+detached(void **state)
+{
+	const struct exchange start = {
+		"{\"op\":\"vm.run\",\"spec\":{\"name\":\"web\"},\"rm\":false}",
+		STARTED, NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm run -d --name web", 0, &start, 1), 0);
+	assert_string_equal(out, "web\n");
+}
+
+static void
+refused_runs(void **state)
+{
+	const struct exchange no_boot = { RUN_RM,
+		"{\"ok\":false,\"error\":{\"code\":\"timeout\",\"message\":"
+		"\"VM web: the guest did not answer\",\"console\":"
+		"\"one\\ntwo\\u001b[0m\\n\"}}\n", NOTHING };
+	const struct exchange stopped = { "{\"op\":\"vm.exec\",\"vm\":\"web\"}",
+		"{\"ok\":false,\"error\":{\"code\":\"state\",\"message\":"
+		"\"VM web: is not running\"}}\n", NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm run -- true", 0, &no_boot, 1), 125);
+	assert_string_equal(err, "  | one\n  | two\n"
+	    "banger: VM web: the guest did not answer\n");
+	assert_int_equal(run("vm exec web -- true", 0, &stopped, 1), 125);
+	assert_string_equal(err, "banger: VM web: is not running\n");
+}
+
+static void
+sessions(void **state)
+{
+	const struct exchange gone[] = {
+		{ RUN_RM, STARTED, NOTHING },
+		{ "{\"op\":\"vm.exec\",\"vm\":\"web\"}", "{\"ok\":true,\"result\":"
+		    "{\"nonce\":\"" NONCE "\",\"init\":\"none\"}}\n", STREAM_FD },
+		{ DELETE, "{\"ok\":true,\"result\":{}}\n", NOTHING },
+	};
+	struct exchange kept[] = { gone[0], gone[1] };
+	struct exchange bad[] = { gone[0], gone[1], gone[2] };
+
+	(void)state;
+	assert_int_equal(run("vm run -- sh", 0, gone, 3), 42);
+	assert_string_equal(out, "hi\n");
+	assert_string_equal(err, "err\n");
+
+	kept[0].request =
+	    "{\"op\":\"vm.run\",\"spec\":{\"name\":\"web\"},\"rm\":false}";
+	assert_int_equal(run("vm run --name web -- sh", 0, kept, 2), 42);
+	assert_int_equal(run("vm exec web -- sh", 0, kept + 1, 1), 42);
+
+	/* Another nonce, none at all: not our guest; the VM goes all the same. */
+	bad[1].reply = "{\"ok\":true,\"result\":{\"nonce\":"
+	    "\"ff0102030405060708090a0b0c0d0e0f\",\"init\":\"none\"}}\n";
+	assert_int_equal(run("vm run -- sh", 0, bad, 3), 125);
+	assert_string_equal(out, "");
+	bad[1].reply = "{\"ok\":true,\"result\":{\"nonce\":\"00\"}}\n";
+	assert_int_equal(run("vm run -- sh", 0, bad, 3), 125);
+	assert_non_null(strstr(err, "protocol"));
+}
+
+static void
+interrupted(void **state)
+{
+	const struct exchange boot = { RUN_RM, NULL, INTERRUPT };
+
+	(void)state;
+	assert_int_equal(run("vm run -- true", 0, &boot, 1), 130);
+	assert_string_equal(err, "");
+}
+
+static void
+files(void **state)
+{
+	const struct exchange import = {
+		"{\"op\":\"image.import\",\"name\":\"box\"}",
+		"{\"ok\":true,\"result\":{\"image\":{\"name\":\"box\"}}}\n",
+		NOTHING };
+	const struct exchange logs = { "{\"op\":\"vm.logs\",\"vm\":\"web\"}",
+		"{\"ok\":true,\"result\":{}}\n", FILE_FD };
+	FILE *file = fopen(in_dir("log"), "w");
+	char line[256];
+
+	(void)state;
+	assert_non_null(file);
+	fputs("TAR!\033[0mconsole\n", file);
+	fclose(file);
+	snprintf(line, sizeof(line), "image import --name box %s", in_dir("log"));
+	assert_int_equal(run(line, 0, &import, 1), 0);
+	assert_string_equal(out, "box: imported\n");
+	/* Not a terminal: the log as it is. */
+	assert_int_equal(run("vm logs web", 0, &logs, 1), 0);
+	assert_string_equal(out, "TAR!\033[0mconsole\n");
+	unlink(in_dir("log"));
+}
+
+static int
+set_up(void **state)
+{
+	FILE *file;
+
+	(void)state;
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	file = fopen(in_dir("config.toml"), "w");
+	if (file == NULL)
+		return -1;
+	fprintf(file, "runtime_dir = \"%s\"\n", dir);
+	fclose(file);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	static const char *const names[] = { "config.toml", "banger.sock", "in",
+		"out", "err" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		unlink(in_dir(names[i]));
+	return rmdir(dir);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists),
+		cmocka_unit_test(leaving_daemon),
+		cmocka_unit_test(batches),
+		cmocka_unit_test(detached),
+		cmocka_unit_test(refused_runs),
+		cmocka_unit_test(sessions),
+		cmocka_unit_test(interrupted),
+		cmocka_unit_test(files),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
