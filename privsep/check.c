@@ -186,6 +186,16 @@ check_exec_fd(int fd)
 }
 
 int
+check_resolver_address(uint32_t ipv4, uint32_t port)
+{
+	if (port < 1 || port > UINT16_MAX)
+		return -EINVAL;
+	if (ipv4 == 0x7f000035 || ipv4 == 0x7f000036)
+		return -EINVAL;
+	return ipv4 >> 24 == 127 && is_host(ipv4, 8) ? 0 : -EINVAL;
+}
+
+int
 check_vm_size(uint32_t vcpus, uint32_t mem_mib)
 {
 	if (vcpus < 1 || vcpus > VCPU_MAX || (vcpus > 1 && vcpus % 2 != 0))
@@ -193,4 +203,21 @@ check_vm_size(uint32_t vcpus, uint32_t mem_mib)
 	if (mem_mib < MEM_MIB_MIN || mem_mib > MEM_MIB_MAX)
 		return -EINVAL;
 	return 0;
+}
+
+int
+check_sectors_fd(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_size % 512 == 0 ? 0 : -EINVAL;
+}
+
+int
+check_disk_size(uint64_t bytes)
+{
+	return bytes > 0 && bytes <= SNAPSHOT_DISK_MAX &&
+	    bytes % SNAPSHOT_CHUNK_BYTES == 0 ? 0 : -EINVAL;
 }

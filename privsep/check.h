@@ -67,6 +67,22 @@ int	 check_file_fd(int fd, uid_t owner, int access, off_t min, off_t max);
  */
 int	 check_exec_fd(int fd);
 
+/*
+ * FD, of a regular file, has a size that is whole sectors of 512 bytes: a loop
+ * device would hide the rest. -EINVAL.
+ */
+int	 check_sectors_fd(int fd);
+
+/* Whole chunks of a snapshot, at least one, at most SNAPSHOT_DISK_MAX. -EINVAL. */
+int	 check_disk_size(uint64_t bytes);
+
+/*
+ * IPV4 (host order) and PORT as the address of banger's own name server: a
+ * loopback address, but not one of systemd-resolved's own (127.0.0.53 and .54,
+ * systemd-resolved.service(8)), which would ask itself; PORT 1..65535. -EINVAL.
+ */
+int	 check_resolver_address(uint32_t ipv4, uint32_t port);
+
 /* vcpus 1..32 and 1 or even, memory MEM_MIB_MIN..MEM_MIB_MAX. -EINVAL. */
 int	 check_vm_size(uint32_t vcpus, uint32_t mem_mib);
 

@@ -20,8 +20,6 @@
 #include "privsep/log.h"
 #include "privsep/util.h"
 
-enum { CONFIG_BYTES_MAX = 65536 };
-
 struct parser {
 	struct config *cfg;
 	char *err;
@@ -131,6 +129,27 @@ set_cidr(struct config *cfg, const char *value, const struct key *key)
 	return check_network(cfg->gateway, cfg->prefix);
 }
 
+/* Where names are served: "127.0.0.1:42069", or "off". */
+static int
+set_listen(struct config *cfg, const char *value, const struct key *key)
+{
+	char address[INET_ADDRSTRLEN];
+	const char *colon = strchr(value, ':');
+	uint64_t port;
+
+	if (strcmp(value, "off") == 0) {
+		cfg->dns_port = 0;
+		return 0;
+	}
+	if (colon == NULL ||
+	    format(address, sizeof(address), "%.*s", (int)(colon - value),
+	    value) < 0 || set_ipv4(cfg, address, key) < 0 ||
+	    parse_u64(colon + 1, UINT16_MAX, &port) < 0)
+		return -EINVAL;
+	cfg->dns_port = (uint32_t)port;
+	return check_resolver_address(cfg->dns_ipv4, cfg->dns_port);
+}
+
 static int
 set_owner(struct config *cfg, const char *value, const struct key *key)
 {
@@ -170,6 +189,27 @@ set_level(struct config *cfg, const char *value, const struct key *key)
 	return -EINVAL;
 }
 
+static int
+set_vmm(struct config *cfg, const char *value, const struct key *key)
+{
+	static const struct {
+		const char *name;
+		uint32_t vmm;
+	} kinds[] = {
+		{ "auto", 0 }, { "qemu", VMM_QEMU },
+		{ "firecracker", VMM_FIRECRACKER },
+	};
+	size_t i;
+
+	(void)key;
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(value, kinds[i].name) == 0) {
+			cfg->vmm = kinds[i].vmm;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 #define AT(member) offsetof(struct config, member)
 static const struct key keys[] = {
 	{ STRING, "", "owner", set_owner, 0, 0 },
@@ -177,12 +217,15 @@ static const struct key keys[] = {
 	{ STRING, "", "log_level", set_level, 0, 0 },
 	{ STRING, "", "state_dir", set_path, AT(state_dir), 0 },
 	{ STRING, "", "runtime_dir", set_path, AT(runtime_dir), 0 },
+	{ STRING, "", "vmm", set_vmm, 0, 0 },
 	{ STRING, "", "qemu_bin", set_path, AT(qemu_bin), 0 },
 	{ STRING, "", "firecracker_bin", set_path, AT(firecracker_bin), 0 },
 	{ STRING, "", "jailer_bin", set_path, AT(jailer_bin), 0 },
+	{ STRING, "", "resolvectl_bin", set_path, AT(resolvectl_bin), 0 },
 	{ STRING, "", "bridge_name", set_bridge, 0, 0 },
 	{ STRING, "", "cidr", set_cidr, AT(gateway), 0 },
 	{ STRING, "", "default_dns", set_ipv4, AT(default_dns), 0 },
+	{ STRING, "", "dns_listen", set_listen, AT(dns_ipv4), 0 },
 	{ STRING, "", "default_image_name", set_object, AT(default_image), 0 },
 	{ STRING, "", "default_kernel_name", set_object, AT(default_kernel), 0 },
 	{ NUMBER, "", "uid_base", set_number, AT(uid_base), INT32_MAX },
@@ -285,6 +328,8 @@ set_defaults(struct config *cfg)
 		.uid_count = 1024,
 		.gateway = 0xac100001,	/* 172.16.0.1 */
 		.prefix = 24,
+		.dns_ipv4 = 0x7f000001,	/* 127.0.0.1 */
+		.dns_port = 42069,
 		.default_vcpus = 2,
 		.default_mem_mib = 1024,
 		.log_level = LOG_INFO,
@@ -294,9 +339,18 @@ set_defaults(struct config *cfg)
 static const char *
 read_error(int error)
 {
-	if (error == -EPERM)
+	switch (-error) {
+	case EPERM:
 		return "must be root's and writable by nobody else";
-	return error == -EILSEQ ? "holds a NUL byte" : strerror(-error);
+	case EILSEQ:
+		return "holds a NUL byte";
+	case EINVAL:
+		return "is not a regular file";
+	case ELOOP:
+		return "is a symbolic link; name the file itself";
+	default:
+		return strerror(-error);
+	}
 }
 
 /* What no single key can tell. */
@@ -363,24 +417,37 @@ parse(struct parser *parser, const char *text)
 }
 
 int
+config_parse(const char *text, const char *path, struct config *cfg, char *err,
+    size_t err_size)
+{
+	struct config parsed;
+	struct parser parser = { .cfg = &parsed, .err_size = err_size,
+		.path = path };
+	int r;
+
+	parser.err = err;
+	set_defaults(&parsed);
+	r = parse(&parser, text);
+	if (r == 0)
+		*cfg = parsed;
+	return r;
+}
+
+int
 config_load(const char *path, bool trusted, struct config *cfg, char *err,
     size_t err_size)
 {
-	struct config loaded;
-	struct parser parser = { .cfg = &loaded, .err = err,
-		.err_size = err_size,
-		.path = path != NULL ? path : CONFIG_PATH };
+	const char *name = path != NULL ? path : CONFIG_PATH;
 	_cleanup_free_ char *text = malloc(CONFIG_BYTES_MAX + 1);
-	int r;
+	int r = text == NULL ? -ENOMEM :
+	    read_config(name, path != NULL, trusted, text);
 
-	set_defaults(&loaded);
-	r = text == NULL ? -ENOMEM :
-	    read_config(parser.path, path != NULL, trusted, text);
 	if (r < 0)
-		snprintf(err, err_size, "%s: %s", parser.path, read_error(r));
-	else if (r > 0)
-		r = parse(&parser, text);
-	if (r == 0)
-		*cfg = loaded;
+		snprintf(err, err_size, "configuration %s: %s", name,
+		    read_error(r));
+	else if (r == 0)
+		set_defaults(cfg);
+	else
+		r = config_parse(text, name, cfg, err, err_size);
 	return r;
 }

@@ -17,9 +17,11 @@
 struct config {
 	char state_dir[PATH_BYTES];
 	char runtime_dir[PATH_BYTES];
+	uint32_t vmm;			/* enum vmm_kind; 0: what runs here */
 	char qemu_bin[PATH_BYTES];
 	char firecracker_bin[PATH_BYTES];
 	char jailer_bin[PATH_BYTES];
+	char resolvectl_bin[PATH_BYTES];
 	char bridge_name[16];
 	char default_image[NAME_BYTES];
 	char default_kernel[NAME_BYTES];
@@ -31,6 +33,8 @@ struct config {
 	uint32_t prefix;
 	bool subnet_fixed;		/* the file names a subnet: take no other */
 	uint32_t default_dns;		/* IPv4, host order; 0: none */
+	uint32_t dns_ipv4;		/* of the name server, host order */
+	uint32_t dns_port;		/* 0: no name server */
 	uint32_t default_vcpus;
 	uint32_t default_mem_mib;
 	uint64_t default_disk_bytes;	/* 0: the image's own size, at least 8 GiB */
@@ -45,5 +49,12 @@ struct config {
  */
 int	 config_load(const char *path, bool trusted, struct config *cfg, char *err,
 	    size_t err_size);
+
+/* The same for TEXT, which is or will be the file PATH. 0 or -EINVAL. */
+int	 config_parse(const char *text, const char *path, struct config *cfg,
+	    char *err, size_t err_size);
+
+/* The largest file that is read, in bytes. */
+enum { CONFIG_BYTES_MAX = 65536 };
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+#include "privsep/cgroup.h"
 #include "privsep/check.h"
 #include "privsep/drop.h"
 #include "privsep/kvm.h"
@@ -28,6 +30,8 @@
 #include "privsep/log.h"
 #include "privsep/monitor.h"
 #include "privsep/path.h"
+#include "privsep/udev.h"
+#include "privsep/resolver.h"
 
 enum { LISTEN_BACKLOG = 128, WIRE_SEND_TIMEOUT_S = 10 };
 
@@ -39,7 +43,9 @@ static struct {
 	int runtime;			/* directory of the API socket */
 	int private;			/* root-only directory in it */
 	int listener;
+	int dns;			/* UDP socket of the names, or -1 */
 	int exe;			/* our own executable */
+	char store[PATH_BYTES];		/* the files of all disks */
 	int lock;
 } daemon_state;
 
@@ -91,6 +97,23 @@ take_locks(int state)
 		    cfg->runtime_dir);
 }
 
+/* The directory that KEY of the configuration names, which must be root's. */
+static int
+open_trusted(const char *key, const char *path)
+{
+	int fd = path_open_trusted_dir(path);
+
+	if (fd == -EPERM)
+		refuse("%s %s: it and every directory above it must be root's "
+		    "and writable by nobody else", key, path);
+	if (fd == -ELOOP)
+		refuse("%s %s: a part of it is a symbolic link; name the place "
+		    "itself", key, path);
+	if (fd < 0)
+		refuse("%s %s: %s", key, path, strerror(-fd));
+	return fd;
+}
+
 static void
 open_directories(void)
 {
@@ -99,9 +122,10 @@ open_directories(void)
 	uid_t worker = cfg->uid_base;
 	int state, store;
 
-	state = must(path_open_trusted_dir(cfg->state_dir), cfg->state_dir);
-	daemon_state.runtime = must(path_open_trusted_dir(cfg->runtime_dir),
-	    cfg->runtime_dir);
+	must(format(daemon_state.store, sizeof(daemon_state.store), "%s/store",
+	    cfg->state_dir), "state_dir");
+	state = open_trusted("state_dir", cfg->state_dir);
+	daemon_state.runtime = open_trusted("runtime_dir", cfg->runtime_dir);
 	daemon_state.private = must(path_make_dir(daemon_state.runtime,
 	    "private", 0, 0, 0700), "private runtime directory");
 	store = must(path_make_dir(state, "store", worker, worker, 0700),
@@ -157,48 +181,38 @@ kvm_works(void)
 	return answer == '1';
 }
 
-/* The VMM's executable: from the configuration, or where distributions put it. */
-static int
-find_qemu(const char *configured)
-{
-	const char *const paths[] = { configured,
-		"/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm" };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(paths); i++) {
-		int fd;
-
-		if (paths[i][0] == '\0')
-			continue;
-		fd = open(paths[i], O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (fd >= 0 && check_exec_fd(fd) == 0)
-			return fd;
-		close_fdp(&fd);
-		if (i == 0)
-			break;
-	}
-	return -1;
-}
-
-/* Jails without a record are what a killed daemon was about to stage. */
+/* Calls REMOVE for each name in DIR that is not a VM's of the table. */
 static void
-remove_stray_jails(struct monitor *monitor)
+remove_strays(struct monitor *monitor, int dir,
+    int (*remove)(int dir, const char *name))
 {
-	DIR *stream = fdopendir(must(path_open(monitor->jails, ".",
-	    O_RDONLY | O_DIRECTORY, 0), "jail directory"));
+	DIR *stream = fdopendir(must(path_open(dir, ".",
+	    O_RDONLY | O_DIRECTORY, 0), "directory of VMs"));
 	struct dirent *entry;
 
 	if (stream == NULL)
-		refuse("jail directory: %s", strerror(errno));
+		refuse("directory of VMs: %s", strerror(errno));
 	while ((entry = readdir(stream)) != NULL) {
 		uint64_t id = strtoull(entry->d_name, NULL, 16);
 
-		if (entry->d_name[0] != '.' &&
+		/* A cgroup also holds its own files. */
+		if (strspn(entry->d_name, "0123456789abcdef") == VM_ID_HEX &&
+		    strlen(entry->d_name) == VM_ID_HEX &&
 		    vm_find(&monitor->table, id) == NULL &&
-		    jail_remove(monitor->jails, entry->d_name) < 0)
-			log_warn("jail %s cannot be removed", entry->d_name);
+		    remove(dir, entry->d_name) < 0)
+			log_warn("leftover of VM %s cannot be removed",
+			    entry->d_name);
 	}
 	closedir(stream);
+}
+
+/* disk_sweep: whether the VM of ID runs. */
+static bool
+vm_runs(void *arg, uint64_t id)
+{
+	const struct vm *vm = vm_find(arg, id);
+
+	return vm != NULL && vm->state == VM_RUNNING;
 }
 
 /*
@@ -220,7 +234,11 @@ adopt(struct monitor *monitor)
 		if (table->vms[i].state == VM_RUNNING)
 			must(monitor_watch(monitor, &table->vms[i]), "epoll");
 	}
-	remove_stray_jails(monitor);
+	/* What a killed daemon was about to stage. */
+	remove_strays(monitor, monitor->jails, jail_remove);
+	if (monitor->cgroups >= 0)
+		remove_strays(monitor, monitor->cgroups, cgroup_remove);
+	disk_sweep(&monitor->disks, vm_runs, table);
 	if (!any) {
 		network_close(&monitor->net);
 		return;
@@ -240,8 +258,9 @@ open_monitor(void)
 	monitor->cfg = cfg;
 	monitor->embedded = daemon_state.embedded;
 	monitor->kvm = kvm_works();
-	monitor->qemu = find_qemu(cfg->qemu_bin);
+	vmm_choose(monitor);
 	must(jail_host_open(&monitor->host), "host directories");
+	disk_host_open(&monitor->disks, daemon_state.store);
 	must(network_open(&monitor->net, cfg, daemon_state.private),
 	    "netlink");
 	must(vm_table_init(&monitor->table, cfg->uid_count - 1,
@@ -271,9 +290,12 @@ pair(int sockets[2])
 static void
 start_launcher(struct monitor *monitor)
 {
+	char jail_dir[PATH_BYTES + 8];
 	int sockets[2];
 	pid_t pid;
 
+	(void)format(jail_dir, sizeof(jail_dir), "%s/jail",
+	    daemon_state.cfg.state_dir);
 	pair(sockets);
 	pid = fork();
 	if (pid < 0)
@@ -287,10 +309,22 @@ start_launcher(struct monitor *monitor)
 		    syscall(SYS_close_range, 4U, ~0U, 0U) < 0 ||
 		    fcntl(3, F_SETFD, FD_CLOEXEC) < 0)
 			_exit(1);
-		launcher_main(3);
+		launcher_main(3, jail_dir);
 	}
 	close(sockets[1]);
 	monitor->launcher = sockets[0];
+}
+
+/* Names are a convenience: without them everything else goes on. */
+static void
+start_names(struct monitor *monitor)
+{
+	const struct config *cfg = &daemon_state.cfg;
+
+	daemon_state.dns = resolver_bind(cfg);
+	monitor->names = daemon_state.dns >= 0;
+	monitor->resolver = monitor->names ?
+	    resolver_start(cfg, daemon_state.private) : -1;
 }
 
 /* The child of start_worker: the same executable, another address space. */
@@ -300,7 +334,9 @@ become_worker(int wire)
 	static char name[] = "banger", role[] = "worker";
 	char *argv[] = { name, role, NULL }, *envp[] = { NULL, NULL };
 	static char journal[] = "JOURNAL_STREAM=1";
-	int from[] = { wire, daemon_state.listener, daemon_state.exe }, i, exe;
+	int from[] = { wire, daemon_state.listener, daemon_state.exe,
+		daemon_state.dns >= 0 ? daemon_state.dns : STDIN_FILENO };
+	int i, exe;
 	sigset_t none;
 
 	/* Away from the terminal, into which it could type (TIOCSTI). */
@@ -318,6 +354,12 @@ become_worker(int wire)
 	exe = fcntl(from[2], F_DUPFD_CLOEXEC, 64);
 	if (exe < 0 || drop_to_uid(daemon_state.cfg.uid_base) < 0)
 		fatal("worker: cannot drop privileges: %s", strerror(errno));
+	/*
+	 * However the monitor ends: the next one's worker must not meet this
+	 * one at the store. After the change of uid, which would undo it.
+	 */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		fatal("worker: %s", strerror(errno));
 	if (syscall(SYS_close_range, (unsigned int)WORKER_FDS_END,
 	    (unsigned int)exe - 1, 0) < 0)
 		fatal("worker: %s", strerror(errno));
@@ -353,34 +395,27 @@ start_worker(struct monitor *monitor)
 		refuse("worker: %s", strerror(errno));
 }
 
-/* sd_notify(3): one datagram, when a service manager asks for it. */
+/* The manager of a service is nothing to a client's own daemon. */
 static void
-notify_ready(void)
+open_notify(struct monitor *monitor)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	_cleanup_close_ int sock = -1;
-	size_t len;
+	int r;
 
-	if (path == NULL || (path[0] != '/' && path[0] != '@') ||
-	    format(addr.sun_path, sizeof(addr.sun_path), "%s", path) < 0)
+	if (daemon_state.embedded) {
+		unsetenv("NOTIFY_SOCKET");
 		return;
-	len = offsetof(struct sockaddr_un, sun_path) + strlen(path);
-	if (path[0] == '@')
-		addr.sun_path[0] = '\0';
-	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0 || sendto(sock, "READY=1", 7, MSG_NOSIGNAL,
-	    (struct sockaddr *)&addr, (socklen_t)len) < 0)
-		log_warn("notify %s: %s", path, strerror(errno));
+	}
+	r = notify_open(&monitor->notify);
+	if (r < 0)
+		refuse("NOTIFY_SOCKET: %s", strerror(-r));
 }
 
+/* For an embedded daemon's client; a service manager is told in ops.c. */
 static void
 report_ready(void)
 {
-	if (!daemon_state.embedded) {
-		notify_ready();
+	if (!daemon_state.embedded)
 		return;
-	}
 	if (write_full(DAEMON_READY_FD, "+", 1) < 0)
 		log_warn("the client that started this daemon has gone");
 	close(DAEMON_READY_FD);
@@ -422,6 +457,7 @@ daemon_main(const char *config_path, bool embedded)
 	    sizeof(err)) < 0)
 		refuse("%s", err);
 	log_init("banger", (enum log_level)daemon_state.cfg.log_level);
+	open_notify(monitor);
 	daemon_state.exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	if (daemon_state.exe < 0)
 		refuse("/proc/self/exe: %s", strerror(errno));
@@ -429,14 +465,18 @@ daemon_main(const char *config_path, bool embedded)
 	open_directories();
 	redirect_log();
 	start_launcher(monitor);
+	start_names(monitor);
 	open_monitor();
 	bind_socket();
 	start_worker(monitor);
 	close(daemon_state.listener);
 	close(daemon_state.exe);
+	close_fdp(&daemon_state.dns);
 	report_ready();
 	drop_monitor();
 	r = monitor_loop(monitor);
 	(void)unlinkat(daemon_state.runtime, "banger.sock", 0);
+	if (vm_table_empty(&monitor->table))
+		udev_forget(daemon_state.store);
 	return r;
 }

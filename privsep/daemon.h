@@ -9,8 +9,9 @@
 /* Fd on which an embedded daemon reports: '+' when it listens, else one line. */
 enum { DAEMON_READY_FD = 3 };
 
-/* Fds of the worker when it is executed. */
-enum { WORKER_WIRE_FD = 3, WORKER_LISTEN_FD, WORKER_EXE_FD, WORKER_FDS_END };
+/* Fds of the worker when it is executed; without names DNS is /dev/null. */
+enum { WORKER_WIRE_FD = 3, WORKER_LISTEN_FD, WORKER_EXE_FD, WORKER_DNS_FD,
+	WORKER_FDS_END };
 
 /*
  * Runs the daemon in the foreground until SIGTERM or SIGINT; VMs outlive it.

@@ -1,6 +1,6 @@
 /*
  * Theory of operation. A daemon starts as root with every capability and ends
- * as three processes, none of which could start it again:
+ * as four processes, none of which could start it again:
  *
  *  1. drop_initial: what came from the caller (fds, umask, working directory,
  *     signals) is replaced by known values. Of the environment only
@@ -10,6 +10,7 @@
  *     touches nothing that a worker or a guest wrote, except the records,
  *     which only root can write.
  *  3. drop_mounts, then the launcher is forked (drop_launcher), then the
+ *     resolver (drop_resolver), where there is a resolvectl to run, then the
  *     worker (drop_to_uid, execve of our own executable by fd).
  *  4. drop_monitor: from here on the monitor serves requests, with six
  *     capabilities and no system call that executes, forks or changes ids.
@@ -23,11 +24,14 @@
 #include <linux/capability.h>
 #include <net/if.h>
 #include <linux/if_tun.h>
+#include <linux/dm-ioctl.h>
 #include <linux/keyctl.h>
+#include <linux/loop.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -46,6 +50,15 @@ static const uint64_t network_ioctls[] = {
 	SIOCETHTOOL,
 };
 
+/*
+ * Disks: a loop device for a file; a device of device mapper made, started,
+ * looked at, removed. No other change of either.
+ */
+static const uint64_t disk_ioctls[] = {
+	LOOP_CTL_GET_FREE, LOOP_CONFIGURE, DM_DEV_CREATE, DM_TABLE_LOAD,
+	DM_DEV_SUSPEND, DM_DEV_STATUS, DM_TABLE_STATUS, DM_DEV_REMOVE,
+};
+
 /* What the monitor does after start-up, by the reason it does it. */
 static const struct syscall_rule monitor_syscalls[] = {
 	/* the loop and the wire */
@@ -56,7 +69,7 @@ static const struct syscall_rule monitor_syscalls[] = {
 	ALLOW(write), ALLOW(writev), ALLOW(pread64),
 	/* checks of passed fds; moving them */
 	ALLOW(fcntl), ALLOW(fstat), ALLOW(newfstatat), ALLOW(pipe2),
-	/* jails: the tree, its nodes, its mounts, its end */
+	/* jails, and nodes of disks: the tree, its nodes, its mounts, its end */
 	ALLOW(openat2), ALLOW(mkdirat), ALLOW(mknodat), ALLOW(symlinkat),
 	ALLOW(fchmod), ALLOW(fchmodat), ALLOW(fchown), ALLOW(fchownat),
 	ALLOW(open_tree), ALLOW(mount_setattr), ALLOW(unlinkat),
@@ -66,6 +79,10 @@ static const struct syscall_rule monitor_syscalls[] = {
 	ALLOW(socket), ALLOW(connect), ALLOW(sendto), ALLOW(recvfrom),
 	/* taps */
 	ALLOW(openat), ALLOW(open), ALLOW_ARG(ioctl, 1, network_ioctls),
+	/* disks; the command of ioctl(2) is 32 bits wide; udev's lock */
+	{ .nr = SYS_ioctl, .arg = 1, .count = ARRAY_SIZE(disk_ioctls),
+	    .mask = UINT32_MAX, .values = disk_ioctls },
+	ALLOW(flock),
 	/* VMMs and the worker, by pidfd only */
 	ALLOW(pidfd_send_signal), ALLOW(wait4), ALLOW(waitid),
 	/* the C library: memory, time, its own bookkeeping */
@@ -92,7 +109,7 @@ reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The monitor holds up to two fds for each VM. */
+/* The monitor holds up to five fds for each VM. */
 static void
 raise_fd_limit(void)
 {
@@ -115,6 +132,15 @@ static const uint64_t tap_ioctls[] = {
 	TUNSETDEBUG, TUNSETIFINDEX, TUNATTACHFILTER, TUNDETACHFILTER,
 	TUNSETSTEERINGEBPF, TUNSETFILTEREBPF, SIOCSIFHWADDR,
 };
+/*
+ * And the fd of a loop device: put another file under it, have the kernel look
+ * for partitions in what the guest wrote, make it outlive its user.
+ */
+static const uint64_t loop_ioctls[] = {
+	LOOP_SET_FD, LOOP_CLR_FD, LOOP_SET_STATUS, LOOP_SET_STATUS64,
+	LOOP_CHANGE_FD, LOOP_SET_CAPACITY, LOOP_SET_DIRECT_IO,
+	LOOP_SET_BLOCK_SIZE, LOOP_CONFIGURE,
+};
 static const uint64_t new_user[] = { CLONE_NEWUSER };
 
 /*
@@ -124,6 +150,8 @@ static const uint64_t new_user[] = { CLONE_NEWUSER };
 static const struct syscall_rule vmm_refused[] = {
 	{ .nr = SYS_ioctl, .arg = 1, .count = ARRAY_SIZE(tap_ioctls),
 	    .mask = UINT32_MAX, .values = tap_ioctls },
+	{ .nr = SYS_ioctl, .arg = 1, .count = ARRAY_SIZE(loop_ioctls),
+	    .mask = UINT32_MAX, .values = loop_ioctls },
 	{ .nr = SYS_clone, .arg = 0, .count = 1, .mask = CLONE_NEWUSER,
 	    .values = new_user },
 	/* Its flags are in memory; the C library then takes clone(2). */
@@ -187,6 +215,8 @@ drop_launcher(void)
 		CAP_SYS_ADMIN,		/* the VMM's mount namespace */
 		CAP_SETUID, CAP_SETGID,	/* the VMM's uid */
 		CAP_SETPCAP,		/* the VMM's bounding set */
+		/* the jailer's, see drop_to_jailer */
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_MKNOD,
 	};
 
 	keep_capabilities(caps, ARRAY_SIZE(caps));
@@ -199,9 +229,9 @@ drop_monitor(void)
 		CAP_CHOWN,		/* device nodes of a jail */
 		CAP_DAC_OVERRIDE,	/* /run of a jail is the VM's, 0700 */
 		CAP_KILL,		/* VMMs have other uids */
-		CAP_MKNOD,		/* /dev of a jail */
+		CAP_MKNOD,		/* /dev of a jail, nodes of disks */
 		CAP_NET_ADMIN,		/* bridge, taps, rules */
-		CAP_SYS_ADMIN,		/* detached mounts */
+		CAP_SYS_ADMIN,		/* detached mounts, device mapper */
 	};
 	int r;
 
@@ -215,19 +245,38 @@ drop_monitor(void)
 }
 
 /*
- * By hand, and not with libcap-ng, which keeps the pid that it saw first: here
- * that is the parent's.
+ * Effective and permitted become KEEP (bit 1 << capability), inheritable and
+ * with it ambient become empty. By hand, and not with libcap-ng, which keeps
+ * the pid that it saw first: here that is the parent's.
  */
 static int
-clear_capabilities(void)
+set_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+	size_t i;
 
-	memset(none, 0, sizeof(none));
-	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+	memset(sets, 0, sizeof(sets));
+	for (i = 0; i < ARRAY_SIZE(sets); i++)
+		sets[i].effective = sets[i].permitted =
+		    (uint32_t)(keep >> (32 * i));
+	return syscall(SYS_capset, &header, sets) < 0 ? -errno : 0;
+}
+
+/* Leaves KEEP in the bounding set. Needs CAP_SETPCAP. */
+static int
+bound_capabilities(uint64_t keep)
+{
+	unsigned long cap;
+	int r = 0;
+
+	for (cap = 0; r == 0; cap++)
+		if (cap >= 64 || (keep & UINT64_C(1) << cap) == 0)
+			r = prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	/* EINVAL: beyond the last capability that this kernel has. */
+	return errno == EINVAL ? 0 : -errno;
 }
 
 /*
@@ -244,20 +293,55 @@ leave_keyring(void)
 	return 0;
 }
 
+void
+drop_resolver(void)
+{
+	int r;
+
+	keep_capabilities(NULL, 0);
+	r = leave_keyring();
+	if (r == 0)
+		r = sandbox_process();
+	if (r == 0)
+		r = sandbox_no_writes();
+	/* What a program of the host's needs as little as a VMM does. */
+	if (r == 0)
+		r = drop_vmm_syscalls();
+	if (r < 0)
+		fatal("cannot drop privileges: %s", strerror(-r));
+}
+
+int
+drop_to_jailer(void)
+{
+	static const uint64_t keep =
+	    UINT64_C(1) << CAP_SYS_ADMIN |	/* mounts, pivot_root */
+	    UINT64_C(1) << CAP_MKNOD |		/* kvm, tun, urandom */
+	    UINT64_C(1) << CAP_CHOWN |		/* of what it makes */
+	    UINT64_C(1) << CAP_DAC_OVERRIDE |	/* in what it gave away */
+	    UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID;
+	int r = bound_capabilities(keep);
+
+	if (r < 0)
+		return r;
+	if (setgroups(0, NULL) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = leave_keyring();
+	return r < 0 ? r : set_capabilities(keep);
+}
+
 int
 drop_to_uid(uid_t uid)
 {
-	unsigned long cap;
+	int r = bound_capabilities(0);
 
-	for (cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
-		continue;
-	/* EINVAL: beyond the last capability that this kernel has. */
-	if (errno != EINVAL)
-		return -errno;
+	if (r < 0)
+		return r;
 	if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		return -errno;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || leave_keyring() < 0)
 		return -errno;
-	return clear_capabilities();
+	return set_capabilities(0);
 }

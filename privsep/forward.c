@@ -24,11 +24,6 @@
 #include "privsep/netlink.h"
 #include "privsep/util.h"
 
-struct uplinks {
-	uint32_t count;
-	int32_t index[FORWARD_MAX];
-};
-
 static int
 add_uplink(struct uplinks *u, int32_t index)
 {
@@ -96,14 +91,29 @@ take_default(const struct nl_msg *msg, void *arg)
 }
 
 static int
-find_uplinks(struct netlink *nl, struct uplinks *u)
+take_name(const struct link_info *link, void *arg)
+{
+	struct uplinks *u = arg;
+	uint32_t i;
+
+	for (i = 0; link != NULL && i < u->count; i++)
+		if (u->index[i] == link->index)
+			memcpy(u->name[i], link->name, LINK_NAME_BYTES);
+	return 0;
+}
+
+int
+uplinks_find(struct netlink *nl, struct uplinks *out)
 {
 	const struct rtmsg h = {
 		.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN,
 	};
+	int r;
 
+	*out = (struct uplinks){ 0 };
 	nl_begin(nl, RTM_GETROUTE, 0, &h, sizeof(h));
-	return nl_dump(nl, take_default, u);
+	r = nl_dump(nl, take_default, out);
+	return r == 0 ? link_list(nl, 0, take_name, out) : r;
 }
 
 static int
@@ -212,7 +222,7 @@ enable_uplinks(struct netlink *nl, struct forward_state *state)
 	struct uplinks uplinks = { 0 };
 	struct change c = { .uplinks = &uplinks };
 	uint32_t i;
-	int r = find_uplinks(nl, &uplinks);
+	int r = uplinks_find(nl, &uplinks);
 
 	if (r == 0)
 		r = link_list(nl, 0, take_silent, &c);

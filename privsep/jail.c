@@ -16,6 +16,7 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
+#include "privsep/jail_int.h"
 #include "privsep/path.h"
 #include "privsep/proto.h"
 #include "privsep/util.h"
@@ -86,9 +87,8 @@ jail_host_open(struct jail_host *host)
 	return r;
 }
 
-/* An empty file to mount upon, or one filled from FROM (-1: none). */
-static int
-make_file(int root, const char *name, int from)
+int
+jail_make_file(int root, const char *name, int from)
 {
 	_cleanup_close_ int fd = path_open(root, name,
 	    O_WRONLY | O_CREAT | O_EXCL, 0444);
@@ -107,31 +107,28 @@ make_file(int root, const char *name, int from)
 	return write_full(fd, buf, (size_t)n);
 }
 
-/* A directory of root's, and nothing more to do with it. */
-static int
-make_plain_dir(int root, const char *name)
+int
+jail_make_dir(int root, const char *name)
 {
 	if (mkdirat(root, name, 0755) < 0)
 		return -errno;
 	return fchmodat(root, name, 0755, 0) < 0 ? -errno : 0;
 }
 
-static int
-make_device(int dev_dir, const struct device *device, uid_t uid)
+int
+jail_make_node(int dir, const char *name, mode_t type, dev_t rdev, uid_t uid)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
-	if (mknodat(dev_dir, device->name, S_IFCHR | 0600,
-	    makedev(device->major, device->minor)) < 0)
+	if (mknodat(dir, name, type | 0600, rdev) < 0)
 		return -errno;
-	if (fchownat(dev_dir, device->name, uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(dir, name, uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	fd = path_open(dev_dir, device->name, O_PATH | O_NOFOLLOW, 0);
+	fd = path_open(dir, name, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fd < 0 ? fd : -errno;
-	if (!S_ISCHR(st.st_mode) ||
-	    st.st_rdev != makedev(device->major, device->minor))
+	if ((st.st_mode & S_IFMT) != type || st.st_rdev != rdev)
 		return -EPERM;
 	return 0;
 }
@@ -145,7 +142,8 @@ make_devices(int root, uid_t uid, bool kvm)
 
 	for (i = 0; r == 0 && i < ARRAY_SIZE(devices); i++)
 		if (kvm || !devices[i].kvm_only)
-			r = make_device(dir, &devices[i], uid);
+			r = jail_make_node(dir, devices[i].name, S_IFCHR,
+			    makedev(devices[i].major, devices[i].minor), uid);
 	return r;
 }
 
@@ -155,15 +153,15 @@ make_mount_point(const struct jail_host *host, int root, int which)
 	const char *target = jail_targets[which];
 
 	if (which == MOUNT_RUN)
-		return make_plain_dir(root, target);
+		return jail_make_dir(root, target);
 	if (which >= MOUNT_LD_CACHE)
-		return make_file(root, target, -1);
+		return jail_make_file(root, target, -1);
 	if (host->links[which][0] != '\0')
 		return symlinkat(host->links[which], root, target) < 0 ?
 		    -errno : 0;
 	if (host->dirs[which] < 0)
 		return 0;
-	return make_plain_dir(root, target);
+	return jail_make_dir(root, target);
 }
 
 static int
@@ -177,12 +175,12 @@ fill(const struct jail_host *host, int root, uid_t uid, bool kvm,
 	int i, r = 0;
 
 	for (i = 0; r == 0 && i < (int)ARRAY_SIZE(plain_dirs); i++)
-		r = make_plain_dir(root, plain_dirs[i]);
+		r = jail_make_dir(root, plain_dirs[i]);
 	for (i = 0; r == 0 && i < JAIL_MOUNTS; i++)
 		r = make_mount_point(host, root, i);
 	if (r == 0)
 		r = make_devices(root, uid, kvm);
-	return r < 0 ? r : make_file(root, "vmm.conf", config_fd);
+	return r < 0 ? r : jail_make_file(root, "vmm.conf", config_fd);
 }
 
 int
@@ -205,12 +203,8 @@ jail_create(const struct jail_host *host, int base, const char *name, uid_t uid,
 	return 0;
 }
 
-/*
- * A detached, read-only clone of the mount at FD (open_tree(2)). Private: what
- * the host mounts below it later would arrive there with the host's flags.
- */
-static int
-clone_mount(int fd, uint64_t flags)
+int
+jail_clone_mount(int fd, uint64_t flags)
 {
 	struct mount_attr attr = {
 		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
@@ -235,23 +229,26 @@ set_option(int fs, const char *key, const char *value)
 	    ? -errno : 0;
 }
 
-/* A detached tmpfs for sockets: no room for more (fsopen(2), tmpfs(5)). */
-static int
-new_run(uid_t uid)
+/* fsopen(2), tmpfs(5) */
+int
+jail_new_tmpfs(const struct jail_tmpfs *spec)
 {
 	_cleanup_close_ int fs = (int)syscall(SYS_fsopen, "tmpfs",
 	    FSOPEN_CLOEXEC);
-	char id[16];
+	char size[24], inodes[16], id[16];
 	int fd, r;
 
 	if (fs < 0)
 		return -errno;
-	snprintf(id, sizeof(id), "%u", uid);
-	r = set_option(fs, "size", "64k");
+	snprintf(size, sizeof(size), "%llu",
+	    (unsigned long long)spec->size_bytes);
+	snprintf(inodes, sizeof(inodes), "%u", spec->inodes);
+	snprintf(id, sizeof(id), "%u", spec->uid);
+	r = set_option(fs, "size", size);
 	if (r == 0)
-		r = set_option(fs, "nr_inodes", "64");
+		r = set_option(fs, "nr_inodes", inodes);
 	if (r == 0)
-		r = set_option(fs, "mode", "0700");
+		r = set_option(fs, "mode", spec->mode);
 	if (r == 0)
 		r = set_option(fs, "uid", id);
 	if (r == 0)
@@ -260,9 +257,19 @@ new_run(uid_t uid)
 		return r;
 	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
-	fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
-	    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, spec->attributes);
 	return fd < 0 ? -errno : fd;
+}
+
+/* For sockets: no room for more. */
+static int
+new_run(uid_t uid)
+{
+	return jail_new_tmpfs(&(struct jail_tmpfs){
+		.size_bytes = 65536, .inodes = 64, .uid = uid, .mode = "0700",
+		.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+		    MOUNT_ATTR_NOEXEC,
+	});
 }
 
 int
@@ -280,7 +287,7 @@ jail_mounts(const struct jail_host *host, uid_t uid, int kernel_fd,
 		if (sources[i] < 0)
 			continue;
 		/* What the worker may have written is not executed either. */
-		r = i == MOUNT_RUN ? new_run(uid) : clone_mount(sources[i],
+		r = i == MOUNT_RUN ? new_run(uid) : jail_clone_mount(sources[i],
 		    i >= MOUNT_HOST_DIRS ? MOUNT_ATTR_NOEXEC : 0);
 		mounts[i] = r < 0 ? -1 : r;
 	}

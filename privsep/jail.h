@@ -61,6 +61,44 @@ int	 jail_mounts(const struct jail_host *host, uid_t uid, int kernel_fd,
 int	 jail_remove(int base, const char *name);
 
 /*
+ * Firecracker's jail, the directory tree that its jailer expects, whole on a
+ * tmpfs of its own that nothing but the VMM's mount namespace will ever show:
+ * no file of it is on the host's disk, and it ends with the VMM.
+ *
+ *	exec/firecracker		mount point of the executable
+ *	firecracker/<id>/root/		the VMM's root, once the jailer is done
+ *	    kernel, initrd		mount points
+ *	    vmm.conf, disk		configuration, block device node
+ *	    run/console			FIFO of the serial console's output
+ */
+struct chroot {
+	int tmpfs;			/* detached */
+	int run;			/* O_PATH on run/ */
+	int console;			/* on the FIFO, for reading and writing */
+	int exec, kernel, initrd;	/* detached mounts, read-only */
+};
+
+/* What a struct chroot is made from; all stay the caller's. */
+struct chroot_spec {
+	const char *name;		/* the VM's id */
+	uid_t uid;
+	dev_t disk;			/* block device */
+	int exec_fd, kernel_fd, initrd_fd, config_fd;
+};
+
+/* Stages it: 0, or -errno with nothing left and all fds of OUT -1. */
+int	 chroot_create(const struct chroot_spec *spec, struct chroot *out);
+
+/* Closes what is not -1: a jail that nobody attached is gone then. */
+void	 chroot_close(struct chroot *chroot);
+
+/*
+ * Opens the FIFO NAME in RUN, the /run of the VM of UID, for reading, without
+ * blocking. An fd or -errno; -EPERM for what is not the VM's own FIFO.
+ */
+int	 jail_open_fifo(int run, uid_t uid, const char *name);
+
+/*
  * Connects to the socket NAME in RUN, the /run of the VM of UID, and returns
  * the connected, non-blocking stream fd, or -errno: -EPERM or -ENOTSOCK for
  * what is not the VM's own socket, -EAGAIN when its queue is full.

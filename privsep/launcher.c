@@ -1,64 +1,32 @@
 /*
- * A launch is: fork, enter the jail, become the VM's uid, exec by fd.
+ * A launch is: fork, say who it will be, wait until that is on record, become
+ * the VMM (enter.c).
  *
  * The threat is on both sides. The VMM must get nothing of ours: the jail is
- * its whole file system (pivot_root, the old root detached), it has its own
- * uid, no capability (bounding set too), no_new_privs, exactly fds 0 to 4, and
- * lives in a network namespace with no interface, so that a VMM that was taken
- * over cannot reach the host's loopback services or abstract sockets. The
- * worker must reach nothing here: its bytes do not come this far.
+ * its whole file system, it has its own uid, no capability, no_new_privs, and
+ * only the fds that it needs; QEMU lives in a network namespace with no
+ * interface, so that one that was taken over cannot reach the host's loopback
+ * services or abstract sockets. The worker must reach nothing here: its bytes
+ * do not come this far.
  */
 #include "privsep/launcher.h"
 
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "privsep/drop.h"
+#include "privsep/enter.h"
 #include "privsep/log.h"
 #include "privsep/util.h"
-
-static const char *const qemu_argv[] = {
-	"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-nographic",
-	"-no-reboot", "-cpu", "max", "-sandbox",
-	"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-	"-add-fd", "fd=4,set=4", "-readconfig",
-	"/vmm.conf", NULL,
-};
-
-/* What a child tells its parent when it fails before execve. */
-struct failure {
-	int32_t error;
-	uint32_t step;
-};
-
-enum step {
-	STEP_SESSION, STEP_ROOT, STEP_MOUNT, STEP_PIVOT, STEP_FDS, STEP_LIMITS,
-	STEP_IDS, STEP_FILTER, STEP_EXEC,
-};
-
-static const char *const step_names[] = {
-	[STEP_SESSION] = "setsid",
-	[STEP_ROOT] = "enter the jail",
-	[STEP_MOUNT] = "mount",
-	[STEP_PIVOT] = "pivot_root",
-	[STEP_FDS] = "pass fds",
-	[STEP_LIMITS] = "set limits",
-	[STEP_IDS] = "drop privileges",
-	[STEP_FILTER] = "filter system calls",
-	[STEP_EXEC] = "execute the VMM",
-};
 
 /* One VMM that we started: to name it when it exits. */
 struct child {
@@ -68,163 +36,11 @@ struct child {
 
 struct launcher {
 	int sock;
+	int netns;			/* the host's */
+	const char *jail_dir;
 	struct child *children;
 	size_t count, room;
 };
-
-/*
- * The jail becomes a mount of its own in a namespace of its own; device nodes
- * in it must work even where the state directory is mounted nodev.
- */
-static int
-enter_root(int root)
-{
-	struct mount_attr attr = {
-		.attr_clr = MOUNT_ATTR_NODEV,
-		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-		.propagation = MS_PRIVATE,
-	};
-	_cleanup_close_ int tree = -1;
-
-	if (fchdir(root) < 0 || unshare(CLONE_NEWNS) < 0)
-		return -errno;
-	tree = (int)syscall(SYS_open_tree, AT_FDCWD, ".",
-	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0)
-		return -errno;
-	if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr,
-	    sizeof(attr)) < 0 ||
-	    syscall(SYS_move_mount, tree, "", AT_FDCWD, ".",
-	    MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(tree) < 0)
-		return -errno;
-	return 0;
-}
-
-static int
-attach_mounts(const struct launch *launch, const int *fds)
-{
-	uint32_t i;
-
-	for (i = 0; i < launch->nmounts; i++)
-		if (syscall(SYS_move_mount, fds[i], "", AT_FDCWD,
-		    jail_targets[launch->targets[i]],
-		    MOVE_MOUNT_F_EMPTY_PATH) < 0)
-			return -errno;
-	return 0;
-}
-
-/* pivot_root(2), "pivot_root(".", ".")": the old root vanishes at once. */
-static int
-pivot(void)
-{
-	if (syscall(SYS_pivot_root, ".", ".") < 0 ||
-	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return -errno;
-	return 0;
-}
-
-/*
- * Puts the VMM's fds at 0..4 and the executable at 5, close-on-exec; the pipe
- * that reports failure moves to 6. Everything else is closed.
- */
-static int
-arrange_fds(const int *fds, int *report)
-{
-	int from[7], i;
-
-	/* The daemon's own, opened for both: /dev/null. */
-	from[0] = from[1] = STDIN_FILENO;
-	from[2] = fds[LAUNCHER_STDERR];
-	from[3] = fds[LAUNCHER_TAP];
-	from[4] = fds[LAUNCHER_DISK];
-	from[5] = fds[LAUNCHER_EXEC];
-	from[6] = *report;
-	/* First out of the way of the numbers that are about to be used. */
-	for (i = 0; i < 7; i++) {
-		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 64);
-		if (from[i] < 0)
-			return -errno;
-	}
-	for (i = 0; i < 7; i++)
-		if (dup3(from[i], i, i >= 5 ? O_CLOEXEC : 0) < 0)
-			return -errno;
-	*report = 6;
-	return syscall(SYS_close_range, 7U, ~0U, 0U) < 0 ? -errno : 0;
-}
-
-static int
-set_limits(void)
-{
-	static const struct rlimit none = { 0, 0 }, files = { 1024, 1024 };
-	/* Threads of this uid: it has no other process. */
-	static const struct rlimit threads = { 256, 256 };
-
-	if (setrlimit(RLIMIT_CORE, &none) < 0 ||
-	    setrlimit(RLIMIT_MSGQUEUE, &none) < 0 ||
-	    setrlimit(RLIMIT_NOFILE, &files) < 0 ||
-	    setrlimit(RLIMIT_NPROC, &threads) < 0)
-		return -errno;
-	return 0;
-}
-
-static int
-execute(void)
-{
-	char *const envp[] = { NULL };
-
-	syscall(SYS_execveat, 5, "", qemu_argv, envp, AT_EMPTY_PATH);
-	return -errno;
-}
-
-/* The child between fork and execve. */
-static _Noreturn void
-become_vmm(const struct launch *launch, const int *fds, int report)
-{
-	struct failure failure = { 0 };
-	sigset_t none;
-	int r;
-
-	(void)signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	failure.step = STEP_SESSION;
-	r = setsid() < 0 ? -errno : 0;
-	if (r == 0) {
-		failure.step = STEP_ROOT;
-		r = enter_root(fds[LAUNCHER_ROOT]);
-	}
-	if (r == 0) {
-		failure.step = STEP_MOUNT;
-		r = attach_mounts(launch, fds + LAUNCHER_FDS);
-	}
-	if (r == 0) {
-		failure.step = STEP_PIVOT;
-		r = pivot();
-	}
-	if (r == 0) {
-		failure.step = STEP_FDS;
-		r = arrange_fds(fds, &report);
-	}
-	if (r == 0) {
-		failure.step = STEP_LIMITS;
-		r = set_limits();
-	}
-	if (r == 0) {
-		failure.step = STEP_IDS;
-		r = drop_to_uid(launch->uid);
-	}
-	if (r == 0) {
-		failure.step = STEP_FILTER;
-		r = drop_vmm_syscalls();
-	}
-	if (r == 0) {
-		failure.step = STEP_EXEC;
-		r = execute();
-	}
-	failure.error = r;
-	(void)write_full(report, &failure, sizeof(failure));
-	_exit(127);
-}
 
 /*
  * fork with a pidfd (clone3 as fork: no memory is shared). The VMM is the
@@ -232,7 +48,7 @@ become_vmm(const struct launch *launch, const int *fds, int report)
  * started ends with it. Else that would have the uid of the slot's next VM.
  */
 static pid_t
-fork_pidfd(int *pidfd)
+fork_pidfd(int cgroup, int *pidfd)
 {
 	int fd = -1;
 	struct clone_args args = {
@@ -240,8 +56,13 @@ fork_pidfd(int *pidfd)
 		.pidfd = (uint64_t)(uintptr_t)&fd,
 		.exit_signal = SIGCHLD,
 	};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	pid_t pid;
 
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (unsigned int)cgroup;
+	}
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	*pidfd = fd;
 	return pid;
 }
@@ -265,94 +86,132 @@ remember(struct launcher *launcher, pid_t pid, uint64_t vm)
 	return 0;
 }
 
-/*
- * Forks the VMM and waits until it has executed or failed. 0 with *PID and
- * *PIDFD, or -errno with the step that failed in *STEP.
- */
+/* A launch under way. */
+struct start {
+	struct launch launch;
+	pid_t pid;
+	int pidfd;
+	int report;			/* reading end */
+	const char *step;		/* that failed */
+};
+
+/* Forks; the child waits for the monitor's word. 0 or -errno. */
 static int
-start(struct launcher *launcher, const struct launch *launch, const int *fds,
-    uint64_t vm, pid_t *pid, int *pidfd, const char **step)
+start_child(struct launcher *launcher, const struct wire_record *record,
+    struct start *start)
 {
+	const struct launch *launch = &start->launch;
 	_cleanup_close_ int reading = -1;
 	_cleanup_close_ int writing = -1;
-	struct failure failure;
 	int pipefd[2], r = remember(launcher, 0, 0);
 
-	*step = "fork";
+	start->step = "fork";
 	if (r < 0)
 		return r;
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return -errno;
 	reading = pipefd[0];
 	writing = pipefd[1];
-	*pid = fork_pidfd(pidfd);
-	if (*pid < 0)
+	start->pid = fork_pidfd(launch->cgroup ?
+	    record->fds[LAUNCHER_CGROUP] : -1, &start->pidfd);
+	if (start->pid < 0)
 		return -errno;
-	if (*pid == 0)
-		become_vmm(launch, fds, writing);
-	close_fdp(&writing);
-	writing = -1;
-	r = read_full(reading, &failure, sizeof(failure));
+	if (start->pid == 0)
+		enter_vmm(&(struct enter){ .launch = launch,
+		    .fds = record->fds, .vm = record->request.vm,
+		    .jail_dir = launcher->jail_dir,
+		    .netns = launcher->netns, .report = writing });
+	start->report = steal_fd(&reading);
+	return 0;
+}
+
+/* Waits until the child has executed or failed. 0 or -errno. */
+static int
+await_child(struct launcher *launcher, uint64_t vm, struct start *start)
+{
+	struct enter_failure failure;
+	int r = read_full(start->report, &failure, sizeof(failure));
+
 	if (r == -EPIPE) {
-		remember(launcher, *pid, vm);
+		remember(launcher, start->pid, vm);
 		return 0;
 	}
-	close_fdp(pidfd);
-	*pidfd = -1;
 	/* It has called _exit; nobody else may take its status. */
-	while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(start->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	if (r < 0)
 		return r;
-	if (failure.step < ARRAY_SIZE(step_names))
-		*step = step_names[failure.step];
+	start->step = enter_step_name(failure.step);
 	return failure.error;
 }
 
 /* The monitor is trusted; this guards against its bugs, not its malice. */
-static int
+static bool
 well_formed(const struct wire_record *record, const struct launch *launch)
 {
 	uint32_t i;
 
 	if (record->len != sizeof(struct wire_request) + sizeof(*launch) ||
-	    launch->nmounts > JAIL_MOUNTS || launch->vmm != VMM_QEMU ||
-	    launch->uid == 0 ||
+	    launch->nmounts > JAIL_MOUNTS || launch->uid == 0 ||
+	    (launch->vmm != VMM_QEMU && launch->vmm != VMM_FIRECRACKER) ||
 	    record->nfds != LAUNCHER_FDS + launch->nmounts)
-		return 0;
+		return false;
 	for (i = 0; i < launch->nmounts; i++)
 		if (launch->targets[i] >= JAIL_MOUNTS)
-			return 0;
-	return 1;
+			return false;
+	return true;
+}
+
+static void
+send_status(struct launcher *launcher, const struct wire_record *record,
+    const struct start *start, int status)
+{
+	struct wire_reply reply = { .op = record->request.op,
+		.seq = record->request.seq, .vm = record->request.vm,
+		.status = status };
+
+	if (status < 0)
+		(void)format(reply.error, sizeof(reply.error), "%s: %s",
+		    start->step, strerror(-status));
+	if (wire_send(launcher->sock, &reply, sizeof(reply), NULL, 0, NULL,
+	    0) < 0)
+		_exit(1);
+}
+
+static void
+send_launched(struct launcher *launcher, const struct wire_record *record,
+    const struct start *start)
+{
+	struct launched launched = { .pid = start->pid };
+	struct wire_reply reply = { .op = record->request.op,
+		.seq = record->request.seq, .vm = record->request.vm,
+		.len = sizeof(launched), .nfds = 1 };
+
+	if (wire_send(launcher->sock, &reply, sizeof(reply), &launched,
+	    sizeof(launched), &start->pidfd, 1) < 0)
+		_exit(1);
 }
 
 static void
 serve_launch(struct launcher *launcher, struct wire_record *record)
 {
-	struct wire_reply reply = { .op = record->request.op,
-		.seq = record->request.seq, .vm = record->request.vm };
-	struct launched launched = { 0 };
-	_cleanup_close_ int pidfd = -1;
-	const char *step = "read the launch";
-	struct launch launch;
-	pid_t pid = 0;
+	struct start start = { .pidfd = -1, .report = -1,
+		.step = "read the launch" };
+	int r;
 
-	memcpy(&launch, record->bytes + sizeof(struct wire_request),
-	    sizeof(launch));
-	reply.status = !well_formed(record, &launch) ? -EBADMSG :
-	    start(launcher, &launch, record->fds, record->request.vm, &pid,
-	    &pidfd, &step);
-	if (reply.status < 0) {
-		(void)format(reply.error, sizeof(reply.error), "%s: %s", step,
-		    strerror(-reply.status));
-	} else {
-		launched.pid = pid;
-		reply.len = sizeof(launched);
-		reply.nfds = 1;
+	memcpy(&start.launch, record->bytes + sizeof(struct wire_request),
+	    sizeof(start.launch));
+	r = well_formed(record, &start.launch) ?
+	    start_child(launcher, record, &start) : -EBADMSG;
+	if (r == 0) {
+		send_launched(launcher, record, &start);
+		/* Only the monitor's end of these may be left. */
+		wire_close_fds(record);
+		r = await_child(launcher, record->request.vm, &start);
 	}
-	if (wire_send(launcher->sock, &reply, sizeof(reply), &launched,
-	    reply.len, &pidfd, reply.nfds) < 0)
-		_exit(1);
+	send_status(launcher, record, &start, r);
+	close_fdp(&start.pidfd);
+	close_fdp(&start.report);
 }
 
 static void
@@ -416,9 +275,9 @@ watch(int epoll, int fd)
 }
 
 void
-launcher_main(int sock)
+launcher_main(int sock, const char *jail_dir)
 {
-	struct launcher launcher = { .sock = sock };
+	struct launcher launcher = { .sock = sock, .jail_dir = jail_dir };
 	struct wire_record record;
 	int epoll = epoll_create1(EPOLL_CLOEXEC), signals;
 
@@ -428,7 +287,10 @@ launcher_main(int sock)
 	if (epoll < 0 || signals < 0 || watch(epoll, sock) < 0 ||
 	    watch(epoll, signals) < 0)
 		fatal("start: %s", strerror(errno));
-	/* Shared by all VMMs: no interface, no address, not even loopback. */
+	launcher.netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (launcher.netns < 0)
+		fatal("network namespace: %s", strerror(errno));
+	/* Shared by all QEMUs: no interface, no address, not even loopback. */
 	if (unshare(CLONE_NEWNET | CLONE_NEWIPC) < 0)
 		fatal("network namespace: %s", strerror(errno));
 	drop_launcher();

@@ -15,27 +15,40 @@
 
 /*
  * A launch, ready: every resource is an fd. TARGETS names the mount point of
- * each fd after the fixed ones. The argument vector follows from VMM alone.
+ * each fd after the fixed ones. The argument vector follows from VMM, UID and
+ * the VM's id.
  */
 struct launch {
 	uint32_t vmm;			/* enum vmm_kind */
 	uint32_t uid;			/* also the gid */
+	uint32_t cgroup;		/* 1: LAUNCHER_CGROUP is one */
 	uint32_t nmounts;
 	uint32_t targets[JAIL_MOUNTS];	/* enum jail_mount */
-	uint32_t pad;
 };
 
-/* Fds of a launch, in this order; then NMOUNTS detached mounts. */
+/*
+ * Fds of a launch, in this order; then NMOUNTS detached mounts. Where a kind of
+ * VMM has no use for one, it is /dev/null.
+ */
 enum {
-	LAUNCHER_EXEC,			/* O_PATH, checked by check_exec_fd */
-	LAUNCHER_ROOT,			/* the jail's root directory */
-	LAUNCHER_STDERR,		/* writing end of a pipe */
-	LAUNCHER_TAP,
-	LAUNCHER_DISK,
+	LAUNCHER_EXEC,			/* QEMU or the jailer, checked */
+	LAUNCHER_ROOT,			/* the jail: directory, or mount */
+	LAUNCHER_OUT,			/* standard output */
+	LAUNCHER_ERR,			/* writing end of a pipe */
+	LAUNCHER_GO,			/* reading end: a byte, or end of file */
+	LAUNCHER_CGROUP,		/* directory */
+	LAUNCHER_TAP,			/* QEMU */
+	LAUNCHER_DISK,			/* QEMU */
+	LAUNCHER_VMM,			/* Firecracker, a detached mount */
 	LAUNCHER_FDS,
 };
 
-/* Reply to a launch, with the pidfd as its fd. */
+/*
+ * First reply to a launch, with the pidfd as its fd: the process exists, and
+ * does nothing until a byte comes from LAUNCHER_GO; at its end of file it is
+ * gone. Then a second reply, without a body: it has executed, or why not.
+ * There is only one reply when the first is an error.
+ */
 struct launched {
 	int32_t pid;
 	uint32_t pad;
@@ -43,8 +56,10 @@ struct launched {
 
 /*
  * The launcher's life: serves SOCK (SOCK_SEQPACKET to the monitor) until it
- * closes. VMMs outlive it. Never returns.
+ * closes. VMMs outlive it. JAIL_DIR is where Firecracker's jails are mounted,
+ * in their own namespaces only. Never returns.
  */
-void	 launcher_main(int sock) __attribute__((noreturn));
+void	 launcher_main(int sock, const char *jail_dir)
+	    __attribute__((noreturn));
 
 #endif

@@ -163,6 +163,19 @@ int	 tap_persist(int fd);
  */
 int	 tap_delete(struct netlink *nl, const char *name, const char *bridge);
 
+/* What has passed a link, as the host sees it: received from the guest. */
+struct link_stats {
+	uint64_t rx_packets, tx_packets;
+	uint64_t rx_bytes, tx_bytes;
+};
+
+/*
+ * Reads the counters of tap NAME of BRIDGE (IFLA_STATS64). 0; -EEXIST: not a tap
+ * of ours; -EBADMSG; or as link_get.
+ */
+int	 tap_stats(struct netlink *nl, const char *name, const char *bridge,
+	    struct link_stats *out);
+
 /* link_list with the taps of BRIDGE only. */
 int	 tap_list(struct netlink *nl, const char *bridge, link_fn each,
 	    void *arg);
@@ -170,6 +183,19 @@ int	 tap_list(struct netlink *nl, const char *bridge, link_fn each,
 /* --- forward.c --- */
 
 enum { FORWARD_MAX = 16 };
+
+/* The links with a default route. */
+struct uplinks {
+	uint32_t count;
+	int32_t index[FORWARD_MAX];
+	char name[FORWARD_MAX][LINK_NAME_BYTES];
+};
+
+/*
+ * Those of the main table; the two halves that a VPN puts over the default route
+ * count as one. 0; -ENOSPC: more than FORWARD_MAX; or as nl_dump.
+ */
+int	 uplinks_find(struct netlink *nl, struct uplinks *out);
 
 /* An uplink on which we switched IPv4 forwarding on. */
 struct forward_change {

@@ -47,6 +47,7 @@ monitor_vmm_gone(struct monitor *monitor, struct vm *vm,
 	close_fdp(&vm->pidfd);
 	close_fdp(&vm->run_fd);
 	vm->pidfd = vm->run_fd = -1;
+	disk_close_fd(&vm->disk);
 	vm->pid = 0;
 	vm->state = VM_EXITED;
 	r = vm_save(&monitor->table, vm);
@@ -141,23 +142,71 @@ serve_signal(struct monitor *monitor)
 	    (ssize_t)sizeof(info))
 		return;
 	log_info("ending, VMs go on");
+	(void)notify_send(&monitor->notify, "STOPPING=1");
 	(void)proc_signal(monitor->worker, SIGTERM);
 	monitor->end_ms = now_ms() + WORKER_END_MS;
 }
 
-/* How long to wait; a worker that does not end when told to is ended. */
-static int
-loop_timeout(struct monitor *monitor)
+/* The disks' locks against udev go as soon as its rule is in force. */
+static void
+unlock_disks(struct monitor *monitor)
 {
-	int64_t left;
+	uint32_t i;
 
-	if (monitor->end_ms == 0)
-		return -1;
-	left = monitor->end_ms - now_ms();
-	if (left > 0)
-		return (int)left;
-	(void)proc_signal(monitor->worker, SIGKILL);
-	return -1;
+	for (i = 0; i < monitor->table.max; i++)
+		if (monitor->table.vms[i].id != 0)
+			disk_unlock(&monitor->table.vms[i].disk);
+	monitor->disks.udev_ms = 0;
+}
+
+/* Does what is due; the time until there is more to do, or -1. */
+static int
+do_due(struct monitor *monitor)
+{
+	const int64_t now = now_ms();
+	int64_t next = INT64_MAX;
+
+	if (monitor->disks.udev_ms != 0 && monitor->disks.udev_ms <= now)
+		unlock_disks(monitor);
+	if (monitor->disks.udev_ms != 0)
+		next = monitor->disks.udev_ms;
+	/* A worker that does not end when told to is ended. */
+	if (monitor->end_ms != 0 && monitor->end_ms <= now)
+		(void)proc_signal(monitor->worker, SIGKILL);
+	else if (monitor->end_ms != 0 && monitor->end_ms < next)
+		next = monitor->end_ms;
+	return next == INT64_MAX ? -1 : (int)(next - now);
+}
+
+static uint32_t
+count_running(const struct vm_table *table)
+{
+	uint32_t i, count = 0;
+
+	for (i = 0; i < table->max; i++)
+		count += table->vms[i].id != 0 &&
+		    table->vms[i].state == VM_RUNNING;
+	return count;
+}
+
+void
+monitor_status(struct monitor *monitor)
+{
+	bool first = !monitor->ready;
+	uint32_t count;
+	int r;
+
+	monitor->ready = true;
+	if (monitor->notify.len == 0)
+		return;
+	count = count_running(&monitor->table);
+	if (!first && count == monitor->told)
+		return;
+	monitor->told = count;
+	r = notify_send(&monitor->notify, "%sSTATUS=%u VM%s running",
+	    first ? "READY=1\n" : "", count, count == 1 ? "" : "s");
+	if (r < 0)
+		log_warn("service manager: cannot be told: %s", strerror(-r));
 }
 
 static void
@@ -187,7 +236,7 @@ monitor_loop(struct monitor *monitor)
 		int64_t source;
 
 		if (epoll_wait(monitor->epoll, &event, 1,
-		    loop_timeout(monitor)) <= 0)
+		    do_due(monitor)) <= 0)
 			continue;
 		source = (int64_t)event.data.u64;
 		if (source == FROM_WIRE)
@@ -200,5 +249,7 @@ monitor_loop(struct monitor *monitor)
 			return worker_status(monitor);
 		else
 			serve_vmm(monitor, &monitor->table.vms[source]);
+		if (monitor->ready)
+			monitor_status(monitor);
 	}
 }

@@ -9,8 +9,11 @@
 #include <sys/types.h>
 
 #include "privsep/config.h"
+#include "privsep/disk.h"
 #include "privsep/jail.h"
 #include "privsep/network.h"
+#include "privsep/program.h"
+#include "privsep/notify.h"
 #include "privsep/util.h"
 #include "privsep/vm.h"
 #include "privsep/wire.h"
@@ -26,11 +29,20 @@ struct monitor {
 	int epoll;
 	int proc;			/* /proc */
 	int jails;			/* directory of the jails */
-	int qemu;			/* O_PATH, checked; -1: none found */
+	int programs[PROGRAMS];		/* program_open; -1: none */
+	int cgroups;			/* cgroup_open; -1: none */
+	enum vmm_kind vmm;		/* that new VMs get */
+	char vmm_problem[WIRE_ERROR_MAX]; /* why they cannot, or "" */
+	int resolver;			/* non-blocking; -1: nobody to tell */
+	bool names;			/* the worker has a socket to serve them */
 	uint32_t launch_seq;
 	int64_t end_ms;			/* of the worker's patience; 0: not ending */
+	bool ready;			/* the worker serves clients */
+	uint32_t told;			/* running VMs, as last notified */
+	struct notify notify;		/* the service manager */
 	struct jail_host host;
 	struct network net;
+	struct disk_host disks;
 	struct vm_table table;
 	char error[WIRE_ERROR_MAX];	/* context of the op that is failing */
 };
@@ -64,6 +76,13 @@ int	 ops_info(uint32_t op, struct op_info *info);
 int	 ops_send_exit(struct monitor *monitor, uint64_t vm,
 	    const struct vmm_exit_event *event);
 
+/*
+ * Opens the programs and the parent cgroup, and chooses the kind of VMM that
+ * new VMs get: Firecracker where KVM runs guests and it is installed, else
+ * QEMU, unless the configuration says which. Needs monitor->cfg and ->kvm.
+ */
+void	 vmm_choose(struct monitor *monitor);
+
 /* Puts "what: why" into the reply of the op under way; returns ERROR. */
 int	 op_error(struct monitor *monitor, int error, const char *fmt, ...)
 	    PRINTF_LIKE(3, 4);
@@ -83,6 +102,12 @@ int	 monitor_watch(struct monitor *monitor, struct vm *vm);
 /* Takes an exit event of the launcher out of RECORD. */
 void	 monitor_launcher_event(struct monitor *monitor,
 	    const struct wire_record *record);
+
+/*
+ * Tells the service manager, if there is one, how many VMs run when that has
+ * changed, and the first time that the daemon is ready.
+ */
+void	 monitor_status(struct monitor *monitor);
 
 /* VM's VMM has ended: state, fds, and the worker is told. */
 void	 monitor_vmm_gone(struct monitor *monitor, struct vm *vm,

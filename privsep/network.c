@@ -77,6 +77,29 @@ ensure_rules(struct network *network, const struct vm_table *table)
 	    &network->forward);
 }
 
+/* Whether any VM of TABLE reaches the world. */
+static bool
+any_nat(const struct vm_table *table)
+{
+	uint32_t i;
+
+	for (i = 0; i < table->max; i++)
+		if (table->vms[i].id != 0 && table->vms[i].nat)
+			return true;
+	return false;
+}
+
+/* Other tools' chains let our guests out, as they are now. */
+static int
+pass_foreign(struct network *network)
+{
+	struct uplinks uplinks;
+	int r = uplinks_find(&network->route, &uplinks);
+
+	return r < 0 ? r : nft_foreign_set(&network->filter,
+	    network->cfg->bridge_name, &uplinks);
+}
+
 int
 network_ensure(struct network *network, const struct vm_table *table)
 {
@@ -88,6 +111,8 @@ network_ensure(struct network *network, const struct vm_table *table)
 		return r;
 	network->net = net;
 	r = ensure_rules(network, table);
+	if (r == 0 && any_nat(table))
+		r = pass_foreign(network);
 	network->ready = r == 0;
 	return r;
 }
@@ -149,12 +174,24 @@ network_nat(struct network *network, struct vm *vm, bool enabled)
 		if (r == 0)
 			r = nft_uplinks_set(&network->filter, bridge,
 			    &network->forward);
+		if (r == 0)
+			r = pass_foreign(network);
 	}
 	if (r == 0)
 		r = nft_nat_set(&network->filter, bridge, vm->ipv4, enabled);
 	if (r == 0)
 		vm->nat = enabled;
 	return r;
+}
+
+int
+network_stats(struct network *network, const struct vm *vm,
+    struct link_stats *out)
+{
+	char tap[LINK_NAME_BYTES];
+
+	vm_tap_name(vm->id, tap);
+	return tap_stats(&network->route, tap, network->cfg->bridge_name, out);
 }
 
 /* tap_list's callback: the name of one tap, deleted outside of the dump. */
@@ -189,6 +226,9 @@ network_close(struct network *network)
 		(void)unlinkat(network->state_dir, FORWARD_RECORD, 0);
 	else
 		log_warn("forwarding: %s", strerror(-r));
+	r = nft_foreign_set(&network->filter, bridge, NULL);
+	if (r < 0)
+		log_warn("rules in chains of others: %s", strerror(-r));
 	r = nft_remove(&network->filter, bridge);
 	if (r < 0)
 		log_warn("rules of %s: %s", bridge, strerror(-r));

@@ -46,6 +46,10 @@ int	 network_remove(struct network *network, struct vm *vm);
 /* Sets whether VM reaches the outside, and vm->nat. 0 or -errno. */
 int	 network_nat(struct network *network, struct vm *vm, bool enabled);
 
+/* Reads the counters of VM's tap. 0 or -errno as tap_stats. */
+int	 network_stats(struct network *network, const struct vm *vm,
+	    struct link_stats *out);
+
 /* Takes all away: rules, left-over taps, bridge, forwarding. */
 void	 network_close(struct network *network);
 

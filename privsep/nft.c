@@ -148,16 +148,6 @@ tables(struct netlink *nl, const char *bridge, struct tables *t)
 /* --- parts of rules; register 0 is free at the start of each --- */
 
 static void
-match_name(struct nft_table *t, uint32_t meta, uint32_t op, const char *name)
-{
-	char padded[IFNAMSIZ] = { 0 };
-
-	memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
-	nft_meta(t, 0, meta);
-	nft_cmp(t, 0, op, padded, sizeof(padded));
-}
-
-static void
 match_group(struct nft_table *t, uint32_t group)
 {
 	nft_meta(t, 0, NFT_META_IIFGROUP);
@@ -354,7 +344,7 @@ write_input(struct nft_table *t, const struct nft_net *net)
 	nft_chain_add(t, "input", &hook);
 	drop_taps(t, "input", net->bridge);
 	nft_rule_begin(t, "input");
-	match_name(t, NFT_META_IIFNAME, NFT_CMP_NEQ, net->bridge);
+	nft_match_name(t, NFT_META_IIFNAME, NFT_CMP_NEQ, net->bridge);
 	end_rule(t, NF_ACCEPT);
 	nft_rule_begin(t, "input");
 	match_known(t, NFT_CMP_NEQ);
@@ -377,21 +367,21 @@ forward_from_bridge(struct nft_table *t, const char *bridge)
 	static const uint8_t link_local[2] = { 169, 254 };
 
 	nft_rule_begin(t, "forward");
-	match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
-	match_name(t, NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
+	nft_match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
+	nft_match_name(t, NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
 	end_rule(t, NF_DROP);
 	nft_rule_begin(t, "forward");
-	match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
+	nft_match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
 	match_ipv4(t);
 	match_payload(t, NFT_PAYLOAD_NETWORK_HEADER, IP_DADDR, link_local,
 	    sizeof(link_local));
 	end_rule(t, NF_DROP);
 	nft_rule_begin(t, "forward");
-	match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
+	nft_match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
 	match_nat_source(t);
 	end_rule(t, NF_ACCEPT);
 	nft_rule_begin(t, "forward");
-	match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
+	nft_match_name(t, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
 	end_rule(t, NF_DROP);
 }
 
@@ -399,11 +389,11 @@ static void
 forward_to_bridge(struct nft_table *t, const char *bridge)
 {
 	nft_rule_begin(t, "forward");
-	match_name(t, NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
+	nft_match_name(t, NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
 	match_known(t, NFT_CMP_NEQ);
 	end_rule(t, NF_ACCEPT);
 	nft_rule_begin(t, "forward");
-	match_name(t, NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
+	nft_match_name(t, NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
 	end_rule(t, NF_DROP);
 }
 
@@ -443,7 +433,7 @@ write_inet_table(struct nft_table *t, const struct nft_net *net)
 	nft_chain_add(t, "postrouting", &postrouting);
 	nft_rule_begin(t, "postrouting");
 	match_nat_source(t);
-	match_name(t, NFT_META_OIFNAME, NFT_CMP_NEQ, net->bridge);
+	nft_match_name(t, NFT_META_OIFNAME, NFT_CMP_NEQ, net->bridge);
 	nft_masquerade(t);
 	nft_rule_end(t);
 }

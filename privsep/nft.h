@@ -6,7 +6,8 @@
  *
  * NL is a NETLINK_NETFILTER socket. Addresses are in host byte order. All
  * need CAP_NET_ADMIN in the network namespace's user namespace; nothing but
- * these two tables is ever touched.
+ * these two tables is ever touched, and, by nft_foreign_set, the chains that would
+ * undo what they allow.
  */
 #ifndef BANGER_PRIVSEP_NFT_H
 #define BANGER_PRIVSEP_NFT_H
@@ -76,6 +77,16 @@ int	 nft_nat_set(struct netlink *nl, const char *bridge, uint32_t ipv4,
  */
 int	 nft_uplinks_set(struct netlink *nl, const char *bridge,
 	    const struct forward_state *forward);
+
+/*
+ * In the forward chains of others that drop all they do not know (their policy,
+ * or their last rule, drops), accepts what BRIDGE sends to UPLINKS and what comes
+ * back; what was put there before for BRIDGE is replaced. UPLINKS is NULL: our
+ * rules are taken away. A chain that cannot be changed is logged. 0; -ENOSPC: the
+ * host has more than 16 such chains; or as nl_dump. See nft_foreign.c.
+ */
+int	 nft_foreign_set(struct netlink *nl, const char *bridge,
+	    const struct uplinks *uplinks);
 
 /* Removes both tables; no error when they are gone. */
 int	 nft_remove(struct netlink *nl, const char *bridge);

@@ -10,8 +10,12 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <string.h>
 
 #include "privsep/util.h"
+
+/* NFTNL_UDATA_RULE_COMMENT of libnftnl; {type, length, value} (udata.h). */
+enum { UDATA_COMMENT = 0 };
 
 /* --- messages --- */
 
@@ -148,12 +152,26 @@ nft_element_change(struct nft_table *t, const char *set, bool add,
 	nft_elements_end(t, e);
 }
 
+static void
+begin_rule(struct nft_table *t, unsigned int type, uint16_t flags,
+    const char *chain)
+{
+	begin_nft(t, type, flags);
+	nl_put_str(t->nl, NFTA_RULE_TABLE, t->name);
+	nl_put_str(t->nl, NFTA_RULE_CHAIN, chain);
+}
+
 void
 nft_rule_begin(struct nft_table *t, const char *chain)
 {
-	begin_nft(t, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-	nl_put_str(t->nl, NFTA_RULE_TABLE, t->name);
-	nl_put_str(t->nl, NFTA_RULE_CHAIN, chain);
+	begin_rule(t, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, chain);
+	t->expressions = nl_nest(t->nl, NFTA_RULE_EXPRESSIONS);
+}
+
+void
+nft_rule_insert(struct nft_table *t, const char *chain)
+{
+	begin_rule(t, NFT_MSG_NEWRULE, NLM_F_CREATE, chain);
 	t->expressions = nl_nest(t->nl, NFTA_RULE_EXPRESSIONS);
 }
 
@@ -161,6 +179,59 @@ void
 nft_rule_end(struct nft_table *t)
 {
 	nl_nest_end(t->nl, t->expressions);
+}
+
+void
+nft_rule_comment(struct nft_table *t, const char *text)
+{
+	uint8_t udata[2 + NFT_COMMENT_BYTES] = { UDATA_COMMENT };
+	size_t len = strlen(text) + 1;
+
+	if (len > NFT_COMMENT_BYTES)
+		len = NFT_COMMENT_BYTES;
+	udata[1] = (uint8_t)len;
+	memcpy(udata + 2, text, len - 1);
+	nl_put(t->nl, NFTA_RULE_USERDATA, udata, 2 + len);
+}
+
+void
+nft_rule_del(struct nft_table *t, const char *chain, uint64_t handle)
+{
+	begin_rule(t, NFT_MSG_DELRULE, 0, chain);
+	nl_put(t->nl, NFTA_RULE_HANDLE, &handle, sizeof(handle));
+}
+
+void
+nft_chains_get(struct netlink *nl)
+{
+	struct nft_table all = { .nl = nl, .family = NFPROTO_UNSPEC };
+
+	begin_nft(&all, NFT_MSG_GETCHAIN, 0);
+}
+
+void
+nft_rules_get(struct nft_table *t, const char *chain)
+{
+	begin_rule(t, NFT_MSG_GETRULE, 0, chain);
+}
+
+void
+nft_comment(const struct nl_attr *userdata, char text[NFT_COMMENT_BYTES])
+{
+	const uint8_t *p = userdata->data;
+	size_t left = userdata->len;
+
+	text[0] = '\0';
+	while (p != NULL && left >= 2 && p[1] <= left - 2) {
+		const struct nl_attr value = { p + 2, p[1] };
+
+		if (p[0] == UDATA_COMMENT) {
+			(void)nl_get_str(&value, text, NFT_COMMENT_BYTES);
+			return;
+		}
+		left -= 2 + value.len;
+		p += 2 + value.len;
+	}
 }
 
 /* --- expressions --- */
@@ -225,6 +296,23 @@ nft_meta(struct nft_table *t, uint32_t reg, uint32_t key)
 	put_reg(t, NFTA_META_DREG, reg);
 	nl_put_be32(t->nl, NFTA_META_KEY, key);
 	expression_end(t, e);
+}
+
+void
+nft_match_name(struct nft_table *t, uint32_t meta, uint32_t op,
+    const char *name)
+{
+	char padded[NFT_IFNAME_BYTES] = { 0 };
+
+	memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
+	nft_meta(t, 0, meta);
+	nft_cmp(t, 0, op, padded, sizeof(padded));
+}
+
+void
+nft_counter(struct nft_table *t)
+{
+	expression_end(t, expression(t, "counter"));
 }
 
 void

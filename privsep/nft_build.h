@@ -68,9 +68,28 @@ void	 nft_set_flush(struct nft_table *t, const char *set);
 void	 nft_element_change(struct nft_table *t, const char *set, bool add,
 	    const void *key, size_t len);
 
-/* A rule at the end of CHAIN: begin, expressions, end. */
+/* A rule at the end of CHAIN, or at its head: begin, expressions, end. */
 void	 nft_rule_begin(struct nft_table *t, const char *chain);
+void	 nft_rule_insert(struct nft_table *t, const char *chain);
 void	 nft_rule_end(struct nft_table *t);
+
+enum { NFT_COMMENT_BYTES = 64, NFT_IFNAME_BYTES = 16 };
+
+/* After nft_rule_end: what nft(8) shows as the rule's comment. */
+void	 nft_rule_comment(struct nft_table *t, const char *text);
+
+/* Removes the rule with that handle (as dumped: big-endian). */
+void	 nft_rule_del(struct nft_table *t, const char *chain, uint64_t handle);
+
+/* --- dumps, for nl_dump --- */
+
+/* All chains of all tables. */
+void	 nft_chains_get(struct netlink *nl);
+/* The rules of CHAIN, first to last. */
+void	 nft_rules_get(struct nft_table *t, const char *chain);
+/* The comment in a rule's user data (absent, or anything), "" for none. Pure. */
+void	 nft_comment(const struct nl_attr *userdata,
+	    char text[NFT_COMMENT_BYTES]);
 
 /* --- expressions; REG is one of the sixteen 32-bit registers, 0 to 15 --- */
 
@@ -79,6 +98,11 @@ void	 nft_payload(struct nft_table *t, uint32_t reg, uint32_t base,
 	    uint32_t offset, uint32_t len);
 /* NFT_META_* KEY; an interface name takes four registers. */
 void	 nft_meta(struct nft_table *t, uint32_t reg, uint32_t key);
+/* The name of a packet's link, NFT_META_IIFNAME or OIFNAME, OP NAME; uses 0-3. */
+void	 nft_match_name(struct nft_table *t, uint32_t meta, uint32_t op,
+	    const char *name);
+/* Counts the packets that get here. */
+void	 nft_counter(struct nft_table *t);
 /* NFT_CT_* KEY of the connection. */
 void	 nft_ct(struct nft_table *t, uint32_t reg, uint32_t key);
 /* reg = reg & MASK, LEN bytes. */

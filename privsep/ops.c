@@ -15,9 +15,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "privsep/cgroup.h"
 #include "privsep/check.h"
 #include "privsep/log.h"
 #include "privsep/monitor.h"
+#include "privsep/stats.h"
 #include "privsep/util.h"
 
 /* A request on its way through the table. */
@@ -75,11 +77,15 @@ act_hello(struct call *call)
 	reply->owner_gid = cfg->owner_gid;
 	reply->embedded = call->monitor->embedded;
 	reply->kvm = call->monitor->kvm;
+	reply->vmm = (uint32_t)call->monitor->vmm;
 	reply->default_vcpus = cfg->default_vcpus;
 	reply->default_mem_mib = cfg->default_mem_mib;
 	reply->default_dns = cfg->default_dns;
 	reply->vm_max = call->monitor->table.max;
 	reply->log_level = cfg->log_level;
+	reply->snapshots = disk_snapshots(&call->monitor->disks);
+	reply->dns_ipv4 = call->monitor->names ? cfg->dns_ipv4 : 0;
+	reply->dns_port = call->monitor->names ? cfg->dns_port : 0;
 	reply->default_disk_bytes = cfg->default_disk_bytes;
 	if (format(reply->store, sizeof(reply->store), "%s/store",
 	    cfg->state_dir) < 0)
@@ -176,18 +182,8 @@ act_tap_create(struct call *call)
 		return op_error(monitor, r, "tap %s: %s", tap, strerror(-r));
 	}
 	vm_mac(vm->ipv4, reply->mac);
+	vm_tap_name(vm->id, reply->tap);
 	return 0;
-}
-
-static bool
-table_empty(const struct vm_table *table)
-{
-	uint32_t i;
-
-	for (i = 0; i < table->max; i++)
-		if (table->vms[i].id != 0)
-			return false;
-	return true;
 }
 
 static int
@@ -201,6 +197,24 @@ act_jail_cleanup(struct call *call)
 	if (r < 0)
 		return op_error(call->monitor, r, "jail %s: %s", name,
 		    strerror(-r));
+	r = call->monitor->cgroups < 0 ? 0 :
+	    cgroup_remove(call->monitor->cgroups, name);
+	if (r < 0)
+		return op_error(call->monitor, r, "cgroup %s: %s", name,
+		    strerror(-r));
+	return 0;
+}
+
+static int
+act_snapshot_remove(struct call *call)
+{
+	char name[VM_ID_HEX + 1];
+	int r = disk_release(&call->monitor->disks, &call->vm->disk, call->id);
+
+	vm_name(call->id, name);
+	if (r < 0)
+		return op_error(call->monitor, r, "disk of VM %s: %s", name,
+		    strerror(-r));
 	return 0;
 }
 
@@ -213,6 +227,8 @@ act_tap_delete(struct call *call)
 
 	/* With the VM goes its uid: nothing of it may stay. */
 	r = act_jail_cleanup(call);
+	if (r == 0)
+		r = act_snapshot_remove(call);
 	if (r < 0)
 		return r;
 	vm_tap_name(call->id, tap);
@@ -246,21 +262,117 @@ act_nat_set(struct call *call)
 }
 
 static int
+check_disk_attach(const struct call *call)
+{
+	const struct disk_attach_request *request = call->body;
+
+	if (request->loop > 1 || request->pad != 0)
+		return -EINVAL;
+	return check_file_fd(call->record->fds[0],
+	    call->monitor->cfg->uid_base, O_RDWR, 1, INT64_MAX);
+}
+
+/* A VM has one disk, made once. *NAME is the VM's, for the error. */
+static int
+no_disk_yet(struct call *call, char name[VM_ID_HEX + 1])
+{
+	vm_name(call->id, name);
+	return call->vm->disk.fd >= 0 ? op_error(call->monitor, -EEXIST,
+	    "disk of VM %s: it has one already", name) : 0;
+}
+
+static int
+act_disk_attach(struct call *call)
+{
+	const struct disk_attach_request *request = call->body;
+	struct monitor *monitor = call->monitor;
+	char name[VM_ID_HEX + 1];
+	const char *what;
+	int r = no_disk_yet(call, name);
+
+	if (r < 0)
+		return r;
+	r = disk_attach(&monitor->disks, &call->vm->disk, call->record->fds[0],
+	    request->loop != 0, &what);
+	if (r < 0)
+		return op_error(monitor, r, "%s of VM %s: %s", what, name,
+		    strerror(-r));
+	return 0;
+}
+
+static int
+check_snapshot_create(const struct call *call)
+{
+	const struct snapshot_create_request *request = call->body;
+	uid_t worker = call->monitor->cfg->uid_base;
+	const int *fds = call->record->fds;
+
+	if (check_disk_size(request->disk_bytes) < 0 ||
+	    check_file_fd(fds[SNAPSHOT_IMAGE], worker, O_RDONLY, 1,
+	    (off_t)request->disk_bytes) < 0 ||
+	    check_file_fd(fds[SNAPSHOT_COW], worker, O_RDWR, SNAPSHOT_COW_MIN,
+	    INT64_MAX) < 0 || check_sectors_fd(fds[SNAPSHOT_IMAGE]) < 0 ||
+	    check_sectors_fd(fds[SNAPSHOT_COW]) < 0)
+		return -EINVAL;
+	return 0;
+}
+
+static int
+act_snapshot_create(struct call *call)
+{
+	const struct snapshot_create_request *request = call->body;
+	struct monitor *monitor = call->monitor;
+	char name[VM_ID_HEX + 1];
+	const char *what;
+	int r = no_disk_yet(call, name);
+
+	if (r < 0)
+		return r;
+	r = disk_snapshot(&monitor->disks, &call->vm->disk, call->id,
+	    call->record->fds, request->disk_bytes, &what);
+	if (r == -EEXIST)
+		return op_error(monitor, r, "fc-rootfs-%s: a device of that "
+		    "name exists and is not banger's: remove it", name);
+	if (r < 0)
+		return op_error(monitor, r, "%s of VM %s: %s", what, name,
+		    strerror(-r));
+	return 0;
+}
+
+static int
+act_snapshot_status(struct call *call)
+{
+	struct snapshot_status_reply *reply = call->reply;
+	struct mapper_snapshot status;
+	char name[VM_ID_HEX + 1];
+	int r = disk_status(&call->monitor->disks, call->id, &status);
+
+	vm_name(call->id, name);
+	if (r < 0)
+		return op_error(call->monitor, r, "snapshot of VM %s: %s",
+		    name, strerror(-r));
+	reply->used_sectors = status.used_sectors;
+	reply->total_sectors = status.total_sectors;
+	reply->metadata_sectors = status.metadata_sectors;
+	reply->invalid = status.invalid;
+	reply->overflow = status.overflow;
+	return 0;
+}
+
+static int
 check_vmm_launch(const struct call *call)
 {
 	const struct vmm_launch_request *request = call->body;
 	uid_t worker = call->monitor->cfg->uid_base;
 	const int *fds = call->record->fds;
 
-	if (request->pad != 0 || request->vmm != VMM_QEMU ||
+	if (request->pad != 0 || request->vmm != call->monitor->vmm ||
 	    check_vm_size(request->vcpus, request->mem_mib) < 0)
 		return -EINVAL;
 	if (check_file_fd(fds[LAUNCH_KERNEL], worker, O_RDONLY, 1,
 	    1 << 30) < 0 ||
 	    check_file_fd(fds[LAUNCH_INITRD], worker, O_RDONLY, 1,
 	    1 << 30) < 0 ||
-	    check_file_fd(fds[LAUNCH_DISK], worker, O_RDWR, 1,
-	    INT64_MAX) < 0 ||
 	    check_file_fd(fds[LAUNCH_CONFIG], worker, O_RDONLY, 1,
 	    LAUNCH_CONFIG_MAX) < 0)
 		return -EINVAL;
@@ -272,12 +384,13 @@ act_vmm_launch(struct call *call)
 {
 	struct monitor *monitor = call->monitor;
 
-	if (monitor->qemu < 0)
-		return op_error(monitor, -ENOENT, "qemu-system-x86_64: not "
-		    "found, or not root's own: install it, or set qemu_bin");
+	if (monitor->vmm_problem[0] != '\0')
+		return op_error(monitor, -ENOENT, "%s", monitor->vmm_problem);
 	/* Adopted VMs have no tap fd; neither has one launched before. */
 	if (call->vm->tap_fd < 0)
 		return op_error(monitor, -ESTALE, "tap: is gone");
+	if (call->vm->disk.fd < 0)
+		return op_error(monitor, -ENODEV, "disk: the VM has none yet");
 	return stage_launch(monitor, call->vm, call->body, call->record->fds,
 	    &call->reply_fd);
 }
@@ -296,19 +409,27 @@ check_socket_open(const struct call *call)
 static int
 act_socket_open(struct call *call)
 {
+	static const char *const names[SOCKET_KINDS] = {
+		[SOCKET_CONSOLE] = "console.sock",
+		[SOCKET_CONTROL] = "ctl.sock",
+		[SOCKET_API] = "api.sock",
+		[SOCKET_VSOCK] = "vsock.sock",
+	};
 	const struct socket_open_request *request = call->body;
+	uid_t uid = vm_uid(&call->monitor->table, call->vm);
+	bool fifo = request->socket == SOCKET_CONSOLE &&
+	    call->vm->vmm == VMM_FIRECRACKER;
 	char vm[VM_ID_HEX + 1], name[32];
 	int fd;
 
-	if (request->socket == SOCKET_CONSOLE)
-		snprintf(name, sizeof(name), "console.sock");
-	else if (request->socket == SOCKET_CONTROL)
-		snprintf(name, sizeof(name), "ctl.sock");
-	else
+	if (request->socket == SOCKET_STREAM)
 		snprintf(name, sizeof(name), "%u.sock", request->index);
+	else
+		snprintf(name, sizeof(name), "%s", fifo ? "console" :
+		    names[request->socket]);
 	vm_name(call->id, vm);
-	fd = jail_connect(call->vm->run_fd,
-	    vm_uid(&call->monitor->table, call->vm), name);
+	fd = fifo ? jail_open_fifo(call->vm->run_fd, uid, name) :
+	    jail_connect(call->vm->run_fd, uid, name);
 	if (fd < 0)
 		return op_error(call->monitor, fd, "socket %s of VM %s: %s",
 		    name, vm, strerror(-fd));
@@ -399,11 +520,65 @@ act_vmm_kill(struct call *call)
 	return send_signal(call, SIGKILL);
 }
 
+static int
+act_vmm_stats(struct call *call)
+{
+	struct monitor *monitor = call->monitor;
+	struct vmm_stats_reply *reply = call->reply;
+	struct link_stats tap;
+	int r = stats_of_vmm(monitor->proc, monitor->cgroups,
+	    call->vm, reply);
+
+	if (r < 0)
+		return op_error(monitor, r, "numbers of the VMM: %s",
+		    strerror(-r));
+	if (network_stats(&monitor->net, call->vm, &tap) == 0) {
+		reply->tap_rx_packets = tap.rx_packets;
+		reply->tap_rx_bytes = tap.rx_bytes;
+		reply->tap_tx_packets = tap.tx_packets;
+		reply->tap_tx_bytes = tap.tx_bytes;
+		reply->valid |= STATS_TAP;
+	}
+	return 0;
+}
+
+/* From the worker, once it serves: what a service manager waits for. */
+static int
+act_ready(struct call *call)
+{
+	monitor_status(call->monitor);
+	return 0;
+}
+
+/*
+ * The worker only says that now is the time: what is set comes from the
+ * configuration. Passed on without waiting for anything; the resolver logs what
+ * became of it.
+ */
+static int
+act_resolver(struct call *call)
+{
+	struct monitor *monitor = call->monitor;
+	const struct wire_request order = { .op = call->record->request.op };
+	int r;
+
+	if (monitor->resolver < 0)
+		return op_error(monitor, -ENOENT, "resolvectl: not found, or "
+		    "not root's own: install it, or set resolvectl_bin");
+	r = wire_send(monitor->resolver, &order, sizeof(order), NULL, 0, NULL,
+	    0);
+	if (r < 0)
+		return op_error(monitor, r, "resolver: %s", strerror(-r));
+	return 0;
+}
+
 #define SIZES(request, reply) sizeof(struct request), sizeof(struct reply)
 
 static const struct op_row table[OP_COUNT] = {
 	[OP_HELLO] = { "hello", SIZES(hello_request, hello_reply), 0, 0,
 	    check_hello, act_hello },
+	[OP_READY] = { "ready", SIZES(wire_empty, wire_empty), 0, 0,
+	    check_nothing, act_ready },
 	[OP_BRIDGE_ENSURE] = { "bridge_ensure",
 	    SIZES(wire_empty, bridge_ensure_reply), 0, 0, check_nothing,
 	    act_bridge_ensure },
@@ -414,6 +589,19 @@ static const struct op_row table[OP_COUNT] = {
 	    IN(VM_STAGED) | IN(VM_EXITED), check_nothing, act_tap_delete },
 	[OP_NAT_SET] = { "nat_set", SIZES(nat_set_request, wire_empty), 0,
 	    IN(VM_STAGED) | IN(VM_RUNNING), check_nat_set, act_nat_set },
+	[OP_DISK_ATTACH] = { "disk_attach",
+	    SIZES(disk_attach_request, wire_empty), 1, IN(VM_STAGED),
+	    check_disk_attach, act_disk_attach },
+	[OP_SNAPSHOT_CREATE] = { "snapshot_create",
+	    SIZES(snapshot_create_request, wire_empty), SNAPSHOT_FDS,
+	    IN(VM_STAGED), check_snapshot_create, act_snapshot_create },
+	[OP_SNAPSHOT_STATUS] = { "snapshot_status",
+	    SIZES(wire_empty, snapshot_status_reply), 0,
+	    IN(VM_STAGED) | IN(VM_RUNNING) | IN(VM_EXITED), check_nothing,
+	    act_snapshot_status },
+	[OP_SNAPSHOT_REMOVE] = { "snapshot_remove",
+	    SIZES(wire_empty, wire_empty), 0, IN(VM_STAGED) | IN(VM_EXITED),
+	    check_nothing, act_snapshot_remove },
 	[OP_VMM_LAUNCH] = { "vmm_launch",
 	    SIZES(vmm_launch_request, wire_empty), LAUNCH_FDS, IN(VM_STAGED),
 	    check_vmm_launch, act_vmm_launch },
@@ -434,6 +622,12 @@ static const struct op_row table[OP_COUNT] = {
 	    IN(VM_RUNNING), check_nothing, act_vmm_kill },
 	[OP_JAIL_CLEANUP] = { "jail_cleanup", SIZES(wire_empty, wire_empty), 0,
 	    IN(VM_STAGED) | IN(VM_EXITED), check_nothing, act_jail_cleanup },
+	[OP_VMM_STATS] = { "vmm_stats", SIZES(wire_empty, vmm_stats_reply), 0,
+	    IN(VM_RUNNING), check_nothing, act_vmm_stats },
+	[OP_RESOLVER_SET] = { "resolver_set", SIZES(wire_empty, wire_empty), 0,
+	    0, check_nothing, act_resolver },
+	[OP_RESOLVER_CLEAR] = { "resolver_clear",
+	    SIZES(wire_empty, wire_empty), 0, 0, check_nothing, act_resolver },
 };
 
 int
@@ -509,8 +703,10 @@ ops_dispatch(struct monitor *monitor, struct wire_record *record)
 {
 	union {
 		struct hello_reply hello;
+		struct tap_create_reply tap;
 		struct vmm_find_reply find;
 		struct bridge_ensure_reply bridge;
+		struct vmm_stats_reply stats;
 	} reply = { 0 };
 	struct call call = { .monitor = monitor, .record = record,
 		.body = record->bytes + sizeof(struct wire_request),
@@ -537,7 +733,7 @@ ops_dispatch(struct monitor *monitor, struct wire_record *record)
 	close_fdp(&call.reply_fd);
 	/* After the reply: the kernel takes its time over a bridge. */
 	if (record->request.op == OP_TAP_DELETE && monitor->net.ready &&
-	    table_empty(&monitor->table))
+	    vm_table_empty(&monitor->table))
 		network_close(&monitor->net);
 	return r;
 }

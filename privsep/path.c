@@ -103,7 +103,8 @@ path_new_dir(int dir, const char *name, uid_t uid, gid_t gid, mode_t mode)
 	fd = path_open(dir, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		r = fd;
-	else if (fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
+	/* In this order: another's directory is not ours to chmod any more. */
+	else if (fchmod(fd, mode) < 0 || fchown(fd, uid, gid) < 0)
 		r = -errno;
 	if (r == 0)
 		return steal_fd(&fd);

@@ -4,6 +4,9 @@
 #include "privsep/proc.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +14,8 @@
 
 #include "privsep/path.h"
 #include "privsep/util.h"
+
+enum { END_TIMEOUT_MS = 5000 };
 
 /* Reads PID/FILE into BUF as a string. 0 or -errno. */
 static int
@@ -102,18 +107,42 @@ proc_identify(int proc_fd, pid_t pid, struct proc_identity *identity)
 	return 0;
 }
 
+/* Firecracker's executable is a copy, made in its jail after the record. */
+static bool
+same(const struct proc_identity *found, const struct proc_identity *identity)
+{
+	return found->start_time == identity->start_time &&
+	    found->uid == identity->uid &&
+	    found->exe_dev == identity->exe_dev &&
+	    (identity->exe_ino == 0 || found->exe_ino == identity->exe_ino);
+}
+
 int
 proc_open(int proc_fd, pid_t pid, const struct proc_identity *identity)
 {
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct proc_identity found;
+	struct proc_identity found = { 0 };
 
 	if (fd < 0)
 		return -errno;
 	if (proc_identify(proc_fd, pid, &found) < 0 ||
-	    memcmp(&found, identity, sizeof(found)) != 0)
+	    !same(&found, identity))
 		return -ESRCH;
 	return steal_fd(&fd);
+}
+
+void
+proc_end(int proc_fd, pid_t pid, uint64_t start_time)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t found;
+
+	if (fd < 0 || proc_start_time(proc_fd, pid, &found) < 0 ||
+	    found != start_time)
+		return;
+	if (proc_signal(fd, SIGKILL) == 0)
+		(void)poll(&pfd, 1, END_TIMEOUT_MS);
 }
 
 int

@@ -12,7 +12,7 @@
 struct proc_identity {
 	uint64_t start_time;		/* clock ticks since boot, proc(5) */
 	uint64_t exe_dev;
-	uint64_t exe_ino;
+	uint64_t exe_ino;		/* on record, 0: any file of exe_dev */
 	uint32_t uid;			/* real, effective, saved and fs alike */
 	uint32_t pad;
 };
@@ -32,6 +32,12 @@ int	 proc_identify(int proc_fd, pid_t pid, struct proc_identity *identity);
  * -errno, -ESRCH when it is gone or another one.
  */
 int	 proc_open(int proc_fd, pid_t pid, const struct proc_identity *identity);
+
+/*
+ * Kills PID if it is the process that began at START_TIME, and waits until it
+ * is gone: for one that was on record before it became what it was to be.
+ */
+void	 proc_end(int proc_fd, pid_t pid, uint64_t start_time);
 
 /*
  * Opens (O_PATH) the directory NAME of the root directory of PID, which must

@@ -38,10 +38,15 @@ enum wire_limits {
 /* Ops, in the order of the table in ops.c. */
 enum op {
 	OP_HELLO,
+	OP_READY,			/* the worker serves clients */
 	OP_BRIDGE_ENSURE,
 	OP_TAP_CREATE,
 	OP_TAP_DELETE,
 	OP_NAT_SET,
+	OP_DISK_ATTACH,
+	OP_SNAPSHOT_CREATE,
+	OP_SNAPSHOT_STATUS,
+	OP_SNAPSHOT_REMOVE,
 	OP_VMM_LAUNCH,
 	OP_SOCKET_OPEN,
 	OP_VMM_LIST,
@@ -50,6 +55,9 @@ enum op {
 	OP_VMM_SIGNAL,
 	OP_VMM_KILL,
 	OP_JAIL_CLEANUP,
+	OP_VMM_STATS,
+	OP_RESOLVER_SET,		/* no request, no reply: a reminder */
+	OP_RESOLVER_CLEAR,		/* likewise */
 	OP_COUNT,
 	EVENT_VMM_EXIT = 0x100,		/* monitor to worker, seq 0 */
 };
@@ -92,11 +100,15 @@ struct hello_reply {
 	uint32_t owner_gid;		/* likewise; UINT32_MAX: no group */
 	uint32_t embedded;		/* 1: exit when the last client has gone */
 	uint32_t kvm;			/* 1: KVM runs guests here */
+	uint32_t vmm;			/* enum vmm_kind, of new VMs */
 	uint32_t default_vcpus;
 	uint32_t default_mem_mib;
 	uint32_t default_dns;		/* IPv4, host order; 0: none */
 	uint32_t vm_max;		/* VMs that may exist, from the id range */
 	uint32_t log_level;
+	uint32_t snapshots;		/* 1: OP_SNAPSHOT_CREATE works here */
+	uint32_t dns_ipv4;		/* of the name server's socket, host order */
+	uint32_t dns_port;		/* 0: there is none */
 	uint64_t default_disk_bytes;
 	char store[PATH_BYTES];		/* absolute path of the worker's directory */
 	char default_image[NAME_BYTES];
@@ -119,6 +131,7 @@ struct tap_create_request {
 struct tap_create_reply {
 	uint8_t mac[6];
 	uint8_t pad[2];
+	char tap[16];			/* its name, terminated */
 };
 
 struct nat_set_request {
@@ -127,32 +140,72 @@ struct nat_set_request {
 };
 
 /*
+ * The VM's disk, which a launch needs, is made by one of the next two; it goes
+ * with OP_SNAPSHOT_REMOVE or OP_TAP_DELETE.
+ *
+ * Fd: a file, opened for reading and writing. With `loop` the VMM gets a block
+ * device over it, whose size is the file's now; else the file.
+ */
+struct disk_attach_request {
+	uint32_t loop;			/* 0 or 1 */
+	uint32_t pad;
+};
+
+/*
+ * A snapshot of an image. Fds: the image (for reading, multiple of 512 bytes,
+ * at most disk_bytes), and the COW file (for reading and writing), which is
+ * all hole the first time, and large enough never to be full (image/cow.h).
+ * The disk of a later start may be larger.
+ */
+struct snapshot_create_request {
+	uint64_t disk_bytes;		/* multiple of SNAPSHOT_CHUNK_BYTES */
+};
+
+enum { SNAPSHOT_IMAGE, SNAPSHOT_COW, SNAPSHOT_FDS };
+enum { SNAPSHOT_CHUNK_BYTES = 4096, SNAPSHOT_COW_MIN = 4 * 4096 };
+#define SNAPSHOT_DISK_MAX (UINT64_C(1) << 46)
+
+/* Sectors of 512 bytes in the COW file. -ENODEV: the VM has no snapshot. */
+struct snapshot_status_reply {
+	uint64_t used_sectors;		/* metadata included */
+	uint64_t total_sectors;
+	uint64_t metadata_sectors;
+	uint32_t invalid;		/* 1: a write to the file failed, and
+					   every access to the disk fails since */
+	uint32_t overflow;		/* 1: the file was too small */
+};
+
+/*
  * Stages the jail and starts the VMM. Fds: kernel, initrd (both opened for
- * reading), disk (for reading and writing), VMM configuration file (for
- * reading; at most LAUNCH_CONFIG_MAX bytes, copied unread to /vmm.conf).
- * The VMM finds /kernel, /initrd and /vmm.conf in its root, the tap as fd 3,
- * the disk as fd 4, and may create sockets in /run.
+ * reading), VMM configuration file (for reading; at most LAUNCH_CONFIG_MAX
+ * bytes, copied unread to /vmm.conf). -ENODEV: the VM has no disk yet.
+ * The VMM finds /kernel, /initrd and /vmm.conf in its root, and may create
+ * sockets in /run; QEMU the tap as fd 3 and the disk as fd 4, Firecracker the
+ * tap by its name and the disk as the block device /disk.
  * Reply fd: reading end of the VMM's standard error.
  */
 struct vmm_launch_request {
-	uint32_t vmm;			/* enum vmm_kind */
+	uint32_t vmm;			/* enum vmm_kind, as in hello */
 	uint32_t vcpus;			/* for the cgroup's limits */
 	uint32_t mem_mib;
 	uint32_t pad;
 };
 
-enum { LAUNCH_KERNEL, LAUNCH_INITRD, LAUNCH_DISK, LAUNCH_CONFIG, LAUNCH_FDS };
+enum { LAUNCH_KERNEL, LAUNCH_INITRD, LAUNCH_CONFIG, LAUNCH_FDS };
 enum { LAUNCH_CONFIG_MAX = 16384 };
 
 /* Sockets of a VMM: names below /run in its jail. */
 enum vmm_socket {
-	SOCKET_CONSOLE,			/* console.sock: serial console output */
+	SOCKET_CONSOLE,			/* serial console output: console.sock,
+					   or Firecracker's FIFO console */
 	SOCKET_CONTROL,			/* ctl.sock: the agent's control channel */
 	SOCKET_STREAM,			/* N.sock: stream port N */
+	SOCKET_API,			/* api.sock: Firecracker's API */
+	SOCKET_VSOCK,			/* vsock.sock: Firecracker's vsock */
 	SOCKET_KINDS,
 };
 
-/* Reply: one connected SOCK_STREAM fd, non-blocking. */
+/* Reply: one connected SOCK_STREAM fd (a FIFO for reading), non-blocking. */
 struct socket_open_request {
 	uint32_t socket;		/* enum vmm_socket */
 	uint32_t index;			/* stream port; 0 for the others */
@@ -161,9 +214,9 @@ struct socket_open_request {
 /* States of a VM in the monitor. */
 enum vm_state {
 	VM_ABSENT,			/* the monitor holds nothing for this id */
-	VM_STAGED,			/* tap exists, no VMM */
+	VM_STAGED,			/* tap exists, perhaps a disk; no VMM */
 	VM_RUNNING,
-	VM_EXITED,			/* VMM gone; tap and jail not yet removed */
+	VM_EXITED,			/* VMM gone; tap, jail, disk not yet removed */
 	VM_STATES,
 };
 
@@ -200,6 +253,33 @@ struct vmm_alive_reply {
 struct vmm_signal_request {
 	uint32_t signal;		/* SIGTERM only: VMM_KILL is for the rest */
 	uint32_t pad;
+};
+
+/* Which numbers of a vmm_stats_reply are known; the others are 0. */
+enum vmm_stats_valid {
+	STATS_CGROUP = 1 << 0,		/* all but the tap's are its cgroup's */
+	STATS_CPU = 1 << 1,
+	STATS_MEMORY = 1 << 2,		/* of a process: its resident set */
+	STATS_MEMORY_PEAK = 1 << 3,
+	STATS_PIDS = 1 << 4,
+	STATS_IO = 1 << 5,
+	STATS_TAP = 1 << 6,
+};
+
+/* What a VMM has used since it was started. */
+struct vmm_stats_reply {
+	uint32_t valid;			/* enum vmm_stats_valid */
+	uint32_t pids;			/* threads */
+	uint64_t cpu_user_us;
+	uint64_t cpu_system_us;
+	uint64_t memory_bytes;
+	uint64_t memory_peak_bytes;
+	uint64_t io_read_bytes;
+	uint64_t io_write_bytes;
+	uint64_t tap_rx_packets;	/* as the host sees it: from the guest */
+	uint64_t tap_rx_bytes;
+	uint64_t tap_tx_packets;
+	uint64_t tap_tx_bytes;
 };
 
 /* EVENT_VMM_EXIT. An adopted VMM's exit status cannot be known. */

@@ -124,29 +124,49 @@ add_path(int ruleset, int fd, uint64_t rights)
 	    LANDLOCK_RULE_PATH_BENEATH, &attr, 0) < 0 ? -errno : 0;
 }
 
+/*
+ * An empty rule set that handles all rights of this kernel but EXCEPT: its fd
+ * and *HANDLED; -ENOSYS, which is said, without landlock; or -errno.
+ */
+static int
+open_ruleset(uint64_t except, uint64_t *handled)
+{
+	struct landlock_ruleset_attr attr = { 0 };
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
+	    LANDLOCK_CREATE_RULESET_VERSION);
+	int fd;
+
+	if (abi < 1) {
+		log_info("landlock is not available: %s", strerror(errno));
+		return -ENOSYS;
+	}
+	attr.handled_access_fs = *handled = rights_of(abi) & ~except;
+	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int
+enforce(int ruleset)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		return -errno;
+	return 0;
+}
+
 int
 sandbox_files(const int *read_fds, size_t reads, const int *write_fds,
     size_t writes)
 {
 	_cleanup_close_ int ruleset = -1;
-	struct landlock_ruleset_attr attr = { 0 };
-	uint64_t writing;
-	long abi;
+	uint64_t handled, writing;
 	size_t i;
 	int r = 0;
 
-	abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-	    LANDLOCK_CREATE_RULESET_VERSION);
-	if (abi < 1) {
-		log_info("landlock is not available: %s", strerror(errno));
-		return 0;
-	}
-	attr.handled_access_fs = rights_of(abi);
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr),
-	    0);
+	ruleset = open_ruleset(0, &handled);
 	if (ruleset < 0)
-		return -errno;
-	writing = attr.handled_access_fs & ~(uint64_t)(
+		return ruleset == -ENOSYS ? 0 : ruleset;
+	writing = handled & ~(uint64_t)(
 	    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
 	    LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SOCK |
 	    LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM);
@@ -154,12 +174,20 @@ sandbox_files(const int *read_fds, size_t reads, const int *write_fds,
 		r = add_path(ruleset, read_fds[i], RIGHTS_READ);
 	for (i = 0; r == 0 && i < writes; i++)
 		r = add_path(ruleset, write_fds[i], writing);
-	if (r < 0)
-		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-		return -errno;
-	return 0;
+	return r < 0 ? r : enforce(ruleset);
+}
+
+int
+sandbox_no_writes(void)
+{
+	_cleanup_close_ int ruleset = -1;
+	uint64_t handled;
+
+	ruleset = open_ruleset(RIGHTS_READ | LANDLOCK_ACCESS_FS_EXECUTE |
+	    RIGHT_IOCTL_DEV, &handled);
+	if (ruleset < 0)
+		return ruleset == -ENOSYS ? 0 : ruleset;
+	return enforce(ruleset);
 }
 
 int

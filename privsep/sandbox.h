@@ -55,6 +55,12 @@ int	 sandbox_files(const int *read_fds, size_t reads, const int *write_fds,
 	    size_t writes);
 
 /*
+ * Nothing in the file system can be written, made, renamed or removed any more;
+ * reading and executing go on as they were. 0 or -errno, as sandbox_files.
+ */
+int	 sandbox_no_writes(void);
+
+/*
  * PR_SET_DUMPABLE 0, no core, no_new_privs. 0 or -errno (prctl(2)).
  */
 int	 sandbox_process(void);

@@ -29,6 +29,15 @@
 #include "privsep/netlink.h"
 #include "privsep/util.h"
 
+_Static_assert(offsetof(struct rtnl_link_stats64, rx_packets) ==
+    offsetof(struct link_stats, rx_packets) &&
+    offsetof(struct rtnl_link_stats64, tx_packets) ==
+    offsetof(struct link_stats, tx_packets) &&
+    offsetof(struct rtnl_link_stats64, rx_bytes) ==
+    offsetof(struct link_stats, rx_bytes) &&
+    offsetof(struct rtnl_link_stats64, tx_bytes) ==
+    offsetof(struct link_stats, tx_bytes), "the kernel's order of counters");
+
 /* A new tap called NAME; its fd or -errno. */
 static int
 open_tap(const struct tap_spec *spec)
@@ -182,6 +191,50 @@ tap_delete(struct netlink *nl, const char *name, const char *bridge)
 		r = link_delete(nl, l.index);
 	/* It may also have gone with its VMM at this very moment. */
 	return r == -ENODEV ? 0 : r;
+}
+
+struct tap_reader {
+	struct link_info link;
+	struct link_stats stats;
+};
+
+/* The kernel's struct has grown, and begins as it always did (if_link.h). */
+static int
+take_stats(const struct nl_msg *msg, void *arg)
+{
+	struct tap_reader *reader = arg;
+	struct nl_attr tb[IFLA_STATS64 + 1];
+	struct ifinfomsg h;
+	int r = link_parse(msg, &reader->link);
+
+	if (r < 0)
+		return r;
+	if (nl_parse_msg(msg, &h, sizeof(h), tb, ARRAY_SIZE(tb)) < 0 ||
+	    tb[IFLA_STATS64].len < sizeof(reader->stats))
+		return -EBADMSG;
+	memcpy(&reader->stats, tb[IFLA_STATS64].data, sizeof(reader->stats));
+	return 0;
+}
+
+int
+tap_stats(struct netlink *nl, const char *name, const char *bridge,
+    struct link_stats *out)
+{
+	const struct ifinfomsg h = { .ifi_family = AF_UNSPEC };
+	struct tap_reader reader = { .link = { .index = 0 } };
+	int r;
+
+	nl_begin(nl, RTM_GETLINK, 0, &h, sizeof(h));
+	nl_put_str(nl, IFLA_IFNAME, name);
+	r = nl_call(nl, take_stats, &reader);
+	if (r < 0)
+		return r;
+	if (reader.link.index <= 0 || strcmp(reader.link.name, name) != 0)
+		return -EBADMSG;
+	if (!is_ours(&reader.link, link_group(bridge)))
+		return -EEXIST;
+	*out = reader.stats;
+	return 0;
 }
 
 struct tap_lister {

@@ -15,7 +15,7 @@
 #include "privsep/path.h"
 #include "privsep/util.h"
 
-#define RECORD_MAGIC UINT64_C(0x31306d7665676e62)	/* "bngevm01" */
+#define RECORD_MAGIC UINT64_C(0x32306d7665676e62)	/* "bngevm02" */
 
 struct record {
 	uint64_t magic;
@@ -86,11 +86,23 @@ vm_find(const struct vm_table *table, uint64_t id)
 	return NULL;
 }
 
+bool
+vm_table_empty(const struct vm_table *table)
+{
+	uint32_t i;
+
+	for (i = 0; i < table->max; i++)
+		if (table->vms[i].id != 0)
+			return false;
+	return true;
+}
+
 static void
 take_slot(struct vm *vm, uint64_t id)
 {
 	*vm = (struct vm){ .id = id, .state = VM_STAGED, .tap_fd = -1,
 		.run_fd = -1, .pidfd = -1 };
+	disk_init(&vm->disk);
 }
 
 struct vm *
@@ -114,6 +126,7 @@ vm_free(struct vm_table *table, struct vm *vm)
 	vm_name(vm->id, name);
 	if (unlinkat(table->records, name, 0) < 0 && errno != ENOENT)
 		log_error("record of VM %s: %s", name, strerror(errno));
+	disk_close(&vm->disk);
 	close_fdp(&vm->tap_fd);
 	close_fdp(&vm->run_fd);
 	close_fdp(&vm->pidfd);
@@ -151,7 +164,8 @@ check_record(const struct vm_table *table, const struct record *record,
 	    table->vms[record->slot].id != 0 || record->nat > 1 ||
 	    record->ipv4 == 0 || record->pid < 0 || record->pad != 0)
 		return -EBADMSG;
-	if (record->pid > 0 && (record->vmm != VMM_QEMU ||
+	if (record->pid > 0 && ((record->vmm != VMM_QEMU &&
+	    record->vmm != VMM_FIRECRACKER) ||
 	    record->identity.uid != table->uid_base + record->slot))
 		return -EBADMSG;
 	return 0;
@@ -195,8 +209,11 @@ load_one(struct vm_table *table, int proc_fd, const char *file)
 	if (record.pid == 0)
 		return 0;
 	r = proc_open(proc_fd, record.pid, &record.identity);
-	if (r < 0)
+	if (r < 0) {
+		/* Still on its way when the daemon was killed? */
+		proc_end(proc_fd, record.pid, record.identity.start_time);
 		return 0;
+	}
 	vm->state = VM_RUNNING;
 	vm->adopted = true;
 	vm->pid = record.pid;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "privsep/disk.h"
 #include "privsep/proc.h"
 #include "privsep/proto.h"
 
@@ -21,6 +22,7 @@ struct vm {
 	bool nat;
 	bool adopted;			/* its parent is not our launcher */
 	int tap_fd;			/* from tap_create until the launch */
+	struct disk disk;		/* from the attach until the release */
 	int run_fd;			/* its jail's /run; -1 unless running */
 	int pidfd;			/* -1 unless running */
 	pid_t pid;
@@ -52,6 +54,9 @@ int	 vm_table_init(struct vm_table *table, uint32_t max, uint32_t uid_base,
 
 /* The VM of ID, or NULL. */
 struct vm *vm_find(const struct vm_table *table, uint64_t id);
+
+/* Whether there is no VM at all. */
+bool	 vm_table_empty(const struct vm_table *table);
 
 /* A slot for a new VM, or NULL when all are in use. */
 struct vm *vm_allocate(struct vm_table *table, uint64_t id);

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# What the tests of machine/ and bench/ share. A test sources it first:
+# What the tests of machine/, bench/ and host/ share. A test sources it first:
 #
 #	. "$(dirname "$0")/../lib.sh"
 #
@@ -10,6 +10,8 @@ set -eu
 export LC_ALL=C
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
+# The scenarios of host/ lie one deeper.
+[ -e "$top/tests/lib.sh" ] || top=$(dirname "$top")
 test_name=$(basename "$0")
 # The cache, and say and die.
 me=$test_name
@@ -18,7 +20,10 @@ me=$test_name
 
 [ "$(id -u)" -eq 0 ] || die 'must be root'
 
-if [ -z "${BANGER_TEST_ISOLATED:-}" ]; then
+# on_host=1, set before this is sourced: on the host itself, for the few that
+# are about its service manager or its resolver.
+on_host=${on_host:-}
+if [ -z "${BANGER_TEST_ISOLATED:-}$on_host" ]; then
 	BANGER_TEST_ISOLATED=1 exec unshare -n -m --propagation private -- "$0" "$@"
 fi
 
@@ -49,6 +54,12 @@ client_start() {
 fail() {
 	echo "$test_name: FAILED: $*" >&2
 	exit 1
+}
+
+# skip TEXT...: the test cannot run here, and why.
+skip() {
+	echo "$*"
+	exit 77
 }
 
 # eventually SECONDS COMMAND...: until it succeeds; fails at the deadline.
@@ -93,6 +104,11 @@ host_lists() {
 	nft list ruleset
 	echo "# mounts"
 	cut -d' ' -f5- /proc/self/mountinfo | sort
+	echo "# device mapper, loop devices, cgroups, mounts of the host"
+	dmsetup ls 2>/dev/null | grep -E '^(fc|banger)-' | sort
+	losetup -nO BACK-FILE,RO,SIZELIMIT -l 2>/dev/null | grep -F "$state" | sort
+	find /sys/fs/cgroup/banger -mindepth 1 -type d 2>/dev/null | sort
+	cut -d' ' -f5- /proc/1/mountinfo | grep -E "$T|banger" | sort
 	echo "# processes of the range"
 	# VMMs and jobs; the worker of a daemon that runs is none of these.
 	ps -eo uid=,args= | awk -v base="$uid_base" \
@@ -133,6 +149,14 @@ daemon_stop() {
 	wait "$daemon_pid" || :
 }
 
+# at_end TEXT: commands to be run at the end, whatever comes; the last given is
+# run first.
+end_commands=
+at_end() {
+	end_commands="$1
+$end_commands"
+}
+
 finish() {
 	status=$?
 	trap - EXIT
@@ -142,6 +166,7 @@ finish() {
 		banger vm delete --force "$vm" >/dev/null 2>&1
 	done
 	[ -z "${daemon_pid:-}" ] || daemon_stop
+	eval "$end_commands"
 	[ -z "${internet_pid:-}" ] || kill "$internet_pid"
 	rm -rf "$T"
 	exit "$status"
@@ -155,15 +180,78 @@ runtime_dir = "$runtime"
 uid_base = $uid_base
 log_level = "info"
 CONF
-ip link set lo up
-# Addresses that come and go by themselves would look like something left.
-echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+if [ -z "$on_host" ]; then
+	ip link set lo up
+	# Addresses that come and go by themselves would look like something left.
+	echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+fi
 
-# with_fixture: kernel and image as tests/fixtures imported them.
+# with_fixture: kernel and image as tests/fixtures imported them, or those that
+# BANGER_FIXTURE names, of which the image is small and called so.
 with_fixture() {
 	mkdir -p "$state"
-	cp -a --sparse=always "$cache/fixture/store" "$state/"
+	cp -a --sparse=always "${BANGER_FIXTURE:-$cache/fixture}/store" "$state/"
 	chown -R "$uid_base:$uid_base" "$state/store"
+	[ -z "${BANGER_FIXTURE:-}" ] || cat >>"$conf" <<-CONF
+		default_image_name = "small"
+		[vm_defaults]
+		vcpu = 1
+		memory_mib = 256
+		disk_size = "512M"
+	CONF
+}
+
+# config_line LINE: before all others, so outside of the tables.
+config_line() {
+	printf '%s\n' "$1" | cat - "$conf" >"$T/config.new"
+	cat "$T/config.new" >"$conf"
+}
+
+# field VM KEY: of what `vm show --json` tells.
+field() {
+	banger vm show "$1" --json 2>/dev/null |
+	    sed -n "s/.*\"$2\": *\"\{0,1\}\([^\",}]*\).*/\1/p"
+}
+
+# is VM STATE: it is in that state.
+is() {
+	[ "$(field "$1" state)" = "$2" ]
+}
+
+# boot_id VM: which boot of the guest this is.
+boot_id() {
+	banger vm exec "$1" -- cat /proc/sys/kernel/random/boot_id </dev/null
+}
+
+# ended PID: no such process, or one that only waits to be waited for.
+ended() {
+	! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null
+}
+
+# refused STATUS PATTERN COMMAND...: one line on standard error that matches,
+# and nothing is left or changed.
+refused() {
+	refused_status=$1 refused_pattern=$2
+	shift 2
+	expect "$refused_status" "$@"
+	[ "$(wc -l <"$T/err")" -eq 1 ] || {
+		cat "$T/err" >&2
+		fail "not one line: $*"
+	}
+	matches "$T/err" "$refused_pattern"
+	unchanged
+}
+
+# between LOW NUMBER HIGH: it is one of these, or lies between them.
+between() {
+	[ "$1" -le "$2" ] && [ "$2" -le "$3" ]
+}
+
+# need PROGRAM...: skips the test where one is missing.
+need() {
+	for program; do
+		command -v "$program" >/dev/null || skip "there is no $program"
+	done
 }
 
 # with_internet: a second namespace behind a veth pair, 192.0.2.1, our uplink

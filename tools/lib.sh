@@ -29,3 +29,12 @@ fi
 digest() {
 	sha256sum | cut -c 1-16
 }
+
+# list_sources SUITE: its repositories as this machine's apt has them, updates included;
+# nothing when it has another suite, then mmdebstrap knows an address.
+list_sources() {
+	# shellcheck disable=SC2016 # it is apt that expands it
+	apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
+	    'Created-By: Packages' 'Origin: Debian' 'Component: main' 2>/dev/null |
+	    grep " $1" | sort -u || :
+}

@@ -11,6 +11,7 @@
 
 #define HEADER_SIZE (AGENT_MSG_SIZE - AGENT_BODY_SIZE)
 #define FLAG_REPLY 0x01
+#define FLAG_MORE 0x01	/* of a listener */
 
 static void
 put_hello(uint8_t *p, const struct agent_hello *hello, bool request)
@@ -22,6 +23,33 @@ put_hello(uint8_t *p, const struct agent_hello *hello, bool request)
 	put_le64(p + 32, hello->uptime_ms);
 	put_le32(p + 40, hello->version);
 	put_le32(p + 44, hello->state);
+}
+
+static void
+put_listener(uint8_t *p, const struct agent_listener *listener)
+{
+	put_le16(p, listener->index);
+	put_le16(p + 2, listener->total);
+	memcpy(p + 4, listener->addr, sizeof(listener->addr));
+	put_le16(p + 20, listener->port);
+	p[22] = (uint8_t)listener->proto;
+	p[23] = listener->more ? FLAG_MORE : 0;
+	put_le32(p + 24, listener->pid);
+	memcpy(p + 28, listener->comm, AGENT_COMM_SIZE);
+}
+
+static void
+put_stats(uint8_t *p, const struct agent_stats *stats)
+{
+	size_t i;
+
+	put_le64(p, stats->mem_total_bytes);
+	put_le64(p + 8, stats->mem_available_bytes);
+	put_le64(p + 16, stats->fs_total_bytes);
+	put_le64(p + 24, stats->fs_free_bytes);
+	for (i = 0; i < 3; i++)
+		put_le32(p + 32 + 4 * i, stats->load[i]);
+	put_le32(p + 44, stats->processes);
 }
 
 static void
@@ -48,6 +76,14 @@ put_body(uint8_t *p, const struct agent_msg *msg)
 	case AGENT_PING:
 		if (msg->reply)
 			put_le64(p, msg->uptime_ms);
+		break;
+	case AGENT_PORTS:
+		if (msg->reply)
+			put_listener(p, &msg->listener);
+		break;
+	case AGENT_STATS:
+		if (msg->reply)
+			put_stats(p, &msg->stats);
 		break;
 	}
 }
@@ -115,6 +151,81 @@ get_shutdown(const uint8_t *p, bool reply, struct agent_shutdown *request)
 	return 0;
 }
 
+/* Text of the guest's that goes to a terminal: printable, then only zeros. */
+static bool
+comm_is_clean(const uint8_t *p)
+{
+	size_t i = 0;
+
+	while (i < AGENT_COMM_SIZE && p[i] >= 0x20 && p[i] < 0x7f)
+		i++;
+	if (i == AGENT_COMM_SIZE)
+		return false;
+	for (; i < AGENT_COMM_SIZE; i++)
+		if (p[i] != 0)
+			return false;
+	return true;
+}
+
+/* The N bytes from P on are zero. */
+static bool
+all_zero(const uint8_t *p, size_t n)
+{
+	while (n > 0 && p[n - 1] == 0)
+		n--;
+	return n == 0;
+}
+
+static int
+get_listener(const uint8_t *p, struct agent_listener *listener)
+{
+	listener->index = get_le16(p);
+	listener->total = get_le16(p + 2);
+	if (listener->total == 0)
+		return rest_is_zero(p, 0) ? 0 : -EPROTO;
+	memcpy(listener->addr, p + 4, sizeof(listener->addr));
+	listener->port = get_le16(p + 20);
+	listener->proto = (enum agent_socket)p[22];
+	listener->more = (p[23] & FLAG_MORE) != 0;
+	listener->pid = get_le32(p + 24);
+	memcpy(listener->comm, p + 28, AGENT_COMM_SIZE);
+	if (listener->total > AGENT_LISTENERS_MAX ||
+	    listener->index >= listener->total || listener->port == 0 ||
+	    p[22] < AGENT_TCP || p[22] > AGENT_UDP6 ||
+	    (p[23] & ~FLAG_MORE) != 0 || !comm_is_clean(p + 28) ||
+	    !rest_is_zero(p, 44))
+		return -EPROTO;
+	if ((p[22] == AGENT_TCP || p[22] == AGENT_UDP) && !all_zero(p + 8, 12))
+		return -EPROTO;
+	return 0;
+}
+
+static void
+get_stats(const uint8_t *p, struct agent_stats *stats)
+{
+	size_t i;
+
+	stats->mem_total_bytes = get_le64(p);
+	stats->mem_available_bytes = get_le64(p + 8);
+	stats->fs_total_bytes = get_le64(p + 16);
+	stats->fs_free_bytes = get_le64(p + 24);
+	for (i = 0; i < 3; i++)
+		stats->load[i] = get_le32(p + 32 + 4 * i);
+	stats->processes = get_le32(p + 44);
+}
+
+/* PORTS and STATS: requests are empty. */
+static int
+get_inspection(const uint8_t *p, struct agent_msg *msg)
+{
+	if (!msg->reply)
+		return rest_is_zero(p, 0) ? 0 : -EPROTO;
+	if (msg->type == AGENT_PORTS)
+		return get_listener(p, &msg->listener);
+	get_stats(p, &msg->stats);
+	return 0;
+}
+
 static int
 get_body(const uint8_t *p, struct agent_msg *msg)
 {
@@ -132,6 +243,9 @@ get_body(const uint8_t *p, struct agent_msg *msg)
 			return -EPROTO;
 		msg->uptime_ms = get_le64(p);
 		return 0;
+	case AGENT_PORTS:
+	case AGENT_STATS:
+		return get_inspection(p, msg);
 	}
 	return -EPROTO;
 }
@@ -145,7 +259,7 @@ agent_msg_decode(const uint8_t *in, enum stream_side from,
 	int r;
 
 	if (get_le32(in) != AGENT_MAGIC || in[4] < AGENT_HELLO ||
-	    in[4] > AGENT_READY || (in[5] & ~FLAG_REPLY) != 0 ||
+	    in[4] > AGENT_STATS || (in[5] & ~FLAG_REPLY) != 0 ||
 	    get_le16(in + 6) != 0)
 		return -EPROTO;
 	msg.type = (enum agent_type)in[4];

@@ -274,6 +274,14 @@ json_number(struct buf *buf, const char *key, uint64_t number)
 }
 
 void
+json_hundredths(struct buf *buf, const char *key, uint64_t number)
+{
+	put_key(buf, key);
+	buf_printf(buf, "%llu.%02llu", (unsigned long long)(number / 100),
+	    (unsigned long long)(number % 100));
+}
+
+void
 json_bool(struct buf *buf, const char *key, bool value)
 {
 	put_key(buf, key);

@@ -60,12 +60,14 @@ int	 json_read(const cJSON *object, const struct json_field *fields,
 /*
  * Writers: each appends one thing to BUF and the comma before it where one is
  * due; KEY NULL writes an array's element. A failure is in buf->failed.
- * json_text makes any bytes a valid string: what is no UTF-8 becomes U+FFFD.
+ * json_hundredths writes 123 as 1.23. json_text makes any bytes a valid string:
+ * what is no UTF-8 becomes U+FFFD.
  */
 void	 json_open(struct buf *buf, const char *key, char bracket);
 void	 json_close(struct buf *buf, char bracket);
 void	 json_text(struct buf *buf, const char *key, const char *text);
 void	 json_number(struct buf *buf, const char *key, uint64_t number);
+void	 json_hundredths(struct buf *buf, const char *key, uint64_t number);
 void	 json_bool(struct buf *buf, const char *key, bool value);
 
 #endif

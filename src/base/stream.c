@@ -182,6 +182,12 @@ stream_get_hello(const struct stream_frame *frame, const uint8_t *nonce)
 	return differs == 0 ? 0 : -EKEYREJECTED;
 }
 
+const uint8_t *
+stream_hello_nonce(const struct stream_frame *frame)
+{
+	return frame->payload + 16;
+}
+
 /* Only the receiver of a channel's data may close it or widen its window. */
 static bool
 receives(enum stream_side side, uint32_t channel)

@@ -170,6 +170,13 @@ int	 stream_get_exit(const struct stream_frame *frame,
 	    struct stream_exit *status);
 
 /*
+ * The nonce in a HELLO that stream_next() accepted, of whatever version; it
+ * points into the payload. For finding out whom a HELLO is for, no more.
+ */
+const uint8_t *stream_hello_nonce(const struct stream_frame *frame);
+
+
+/*
  * Copies the text of ERROR as a string without control bytes: it comes from
  * the guest and goes to a terminal. *ERR becomes the positive errno (1..133;
  * any other number is EPROTO).

@@ -83,9 +83,8 @@ print_console(char *console)
 	}
 }
 
-/* Says what came of a call: 0 when it is good, else -errno. */
-static int
-outcome(int r, struct api_reply *reply)
+int
+client_outcome(int r, struct api_reply *reply)
 {
 	if (r == 0 && reply->result == NULL)
 		r = -EREMOTEIO;
@@ -101,8 +100,8 @@ int
 client_call(struct client *client, struct buf *request, int send_fd,
     unsigned int want_fds, struct api_reply *reply)
 {
-	return outcome(api_call(&client->api, request, send_fd, want_fds, NULL,
-	    NULL, reply), reply);
+	return client_outcome(api_call(&client->api, request, send_fd,
+	    want_fds, NULL, NULL, reply), reply);
 }
 
 /* A line for each stage; what is new within a stage replaces the line. */
@@ -138,7 +137,7 @@ client_call_progress(struct client *client, struct buf *request, int send_fd,
 	    &progress, reply);
 	if (progress.stage[0] != '\0')
 		fputc('\n', stderr);
-	return outcome(r, reply);
+	return client_outcome(r, reply);
 }
 
 int

@@ -14,6 +14,7 @@ enum {
 	EXIT_OK = 0,
 	EXIT_FAILED = 1,		/* refused, not found, busy, ... */
 	EXIT_USAGE = 2,
+	EXIT_NOT_RUNNING = 3,		/* `system status`, as systemctl's */
 	EXIT_BANGER = 125,		/* `vm run` and `vm exec`: ours, not CMD's */
 };
 
@@ -79,6 +80,12 @@ int	 client_connect(struct client *client);
 int	 client_call(struct client *client, struct buf *request, int send_fd,
 	    unsigned int want_fds, struct api_reply *reply);
 
+/*
+ * Says what came of an api_call that returned R: 0 when the reply is a good one,
+ * else -errno, as client_call.
+ */
+int	 client_outcome(int r, struct api_reply *reply);
+
 /* As client_call, with a line of progress per stage when standard error is a terminal. */
 int	 client_call_progress(struct client *client, struct buf *request, int send_fd,
 	    unsigned int want_fds, struct api_reply *reply);
@@ -99,6 +106,10 @@ int	 cmd_vm_stop(struct client *client, const struct args *args);
 int	 cmd_vm_restart(struct client *client, const struct args *args);
 int	 cmd_vm_kill(struct client *client, const struct args *args);
 int	 cmd_vm_delete(struct client *client, const struct args *args);
+int	 cmd_vm_set(struct client *client, const struct args *args);
+int	 cmd_vm_prune(struct client *client, const struct args *args);
+int	 cmd_vm_ports(struct client *client, const struct args *args);
+int	 cmd_vm_stats(struct client *client, const struct args *args);
 int	 cmd_vm_logs(struct client *client, const struct args *args);
 int	 cmd_image_import(struct client *client, const struct args *args);
 int	 cmd_image_list(struct client *client, const struct args *args);
@@ -108,6 +119,10 @@ int	 cmd_kernel_import(struct client *client, const struct args *args);
 int	 cmd_kernel_list(struct client *client, const struct args *args);
 int	 cmd_kernel_show(struct client *client, const struct args *args);
 int	 cmd_kernel_delete(struct client *client, const struct args *args);
+int	 cmd_system_install(struct client *client, const struct args *args);
+int	 cmd_system_status(struct client *client, const struct args *args);
+int	 cmd_system_restart(struct client *client, const struct args *args);
+int	 cmd_system_uninstall(struct client *client, const struct args *args);
 int	 cmd_daemon(struct client *client, const struct args *args);
 int	 cmd_doctor(struct client *client, const struct args *args);
 int	 cmd_version(struct client *client, const struct args *args);

@@ -19,6 +19,14 @@
 	{ FLAG_TTY, 't', false, "tty", NULL, \
 	    "give CMD a terminal of its own (a shell gets one anyway)" }
 
+#define SIZE_FLAGS \
+	{ FLAG_CPUS, 0, false, "vcpu", "N", \
+	    "processors: 1, or an even number up to 32" }, \
+	{ FLAG_MEMORY, 'm', false, "memory", "SIZE", \
+	    "memory: 512M, 2G; a bare number is MiB" }, \
+	{ FLAG_DISK_SIZE, 0, false, "disk-size", "SIZE", \
+	    "size its disk is grown to: 20G" }
+
 static const struct flag no_flags[] = { HELP_FLAG, { 0 } };
 static const struct flag json_flags[] = { JSON_FLAG, HELP_FLAG, { 0 } };
 
@@ -29,12 +37,7 @@ static const struct flag run_flags[] = {
 	    "image its disk starts as (default_image_name)" },
 	{ FLAG_KERNEL, 'k', false, "kernel", "K",
 	    "kernel it boots (default_kernel_name)" },
-	{ FLAG_CPUS, 0, false, "vcpu", "N",
-	    "processors: 1, or an even number up to 32" },
-	{ FLAG_MEMORY, 'm', false, "memory", "SIZE",
-	    "memory: 512M, 2G; a bare number is MiB" },
-	{ FLAG_DISK_SIZE, 0, false, "disk-size", "SIZE",
-	    "size its disk is grown to: 20G" },
+	SIZE_FLAGS,
 	{ FLAG_NAT, 0, false, "nat", NULL,
 	    "let it reach the networks that the host reaches" },
 	{ FLAG_INIT, 0, false, "init", "image|none",
@@ -70,6 +73,25 @@ static const struct flag logs_flags[] = {
 	{ 0 },
 };
 
+static const struct flag set_flags[] = {
+	SIZE_FLAGS,
+	{ FLAG_NAT, 0, false, "nat", NULL,
+	    "let it reach the networks that the host reaches" },
+	{ FLAG_NO_NAT, 0, false, "no-nat", NULL, "no longer" },
+	JSON_FLAG,
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag prune_flags[] = {
+	{ FLAG_FORCE, 'f', false, "force", NULL, "without asking" },
+	{ FLAG_DRY_RUN, 'n', false, "dry-run", NULL,
+	    "only tell what would be deleted" },
+	JSON_FLAG,
+	HELP_FLAG,
+	{ 0 },
+};
+
 static const struct flag image_import_flags[] = {
 	{ FLAG_NAME, 'n', false, "name", "N", "name of the new image" },
 	HELP_FLAG,
@@ -81,6 +103,24 @@ static const struct flag kernel_import_flags[] = {
 	    "name of the new kernel (\"default\")" },
 	{ FLAG_MODULES, 0, false, "modules", "DIR",
 	    "its modules (/lib/modules/VERSION)" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag system_install_flags[] = {
+	{ FLAG_OWNER, 'o', false, "owner", "USER",
+	    "who may use banger besides root" },
+	{ FLAG_GROUP, 'g', false, "group", "G",
+	    "a group whose members may, too" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag system_uninstall_flags[] = {
+	{ FLAG_PURGE, 0, false, "purge", NULL,
+	    "also VMs, images, kernels, configuration and logs" },
+	{ FLAG_FORCE, 'f', false, "force", NULL,
+	    "stop VMs that are running" },
 	HELP_FLAG,
 	{ 0 },
 };
@@ -131,6 +171,26 @@ const struct command commands[] = {
 	    "delete VMs and their disks", NULL,
 	    WORDS(vm_delete_flags, "VM", 1, ARGS_WORDS), EXIT_FAILED,
 	    cmd_vm_delete },
+	{ "vm set", NULL, "[FLAG...] VM",
+	    "change processors, memory, disk size or NAT of a VM",
+	    "What is changed applies at the VM's next start, --nat and --no-nat at once.\n"
+	    "A disk can only grow; the file system in it follows.",
+	    WORDS(set_flags, "VM", 1, 1), EXIT_FAILED, cmd_vm_set },
+	{ "vm prune", NULL, "[--force] [--dry-run] [--json]",
+	    "delete all VMs that are stopped",
+	    "Deletes all VMs that are stopped, with their disks, after a question on the\n"
+	    "terminal. One that is running is never deleted.",
+	    WORDS(prune_flags, "", 0, 0), EXIT_FAILED, cmd_vm_prune },
+	{ "vm ports", NULL, "[--json] [VM]",
+	    "list what listens in running VMs",
+	    "Lists the listening TCP and UDP sockets in a VM, or in all that run, who has\n"
+	    "them, and the address at which they can be reached from this host.",
+	    WORDS(json_flags, "VM", 0, 1), EXIT_FAILED, cmd_vm_ports },
+	{ "vm stats", NULL, "[--json] [VM]",
+	    "show what running VMs use",
+	    "Shows processor time, memory, disk and network traffic of a VM, or of all that\n"
+	    "run, with the guest's own view of memory and load.",
+	    WORDS(json_flags, "VM", 0, 1), EXIT_FAILED, cmd_vm_stats },
 	{ "vm logs", NULL, "[--follow] VM",
 	    "print what the guest wrote to its console", NULL,
 	    WORDS(logs_flags, "VM", 1, 1), EXIT_FAILED, cmd_vm_logs },
@@ -166,6 +226,28 @@ const struct command commands[] = {
 	    "delete kernels", NULL,
 	    WORDS(no_flags, "KERNEL", 1, ARGS_WORDS), EXIT_FAILED,
 	    cmd_kernel_delete },
+	{ "system install", NULL, "--owner USER [--group G]",
+	    "install banger as a service of this host",
+	    "Copies this executable to /usr/local/bin, names its users in\n"
+	    "/etc/banger/config.toml and starts the daemon under systemd or runit. Once\n"
+	    "more with a newer executable it updates; VMs go on meanwhile.",
+	    WORDS(system_install_flags, "", 0, 0), EXIT_FAILED,
+	    cmd_system_install },
+	{ "system status", NULL, "[--json]",
+	    "tell whether the service runs",
+	    "Exit code 0: it runs; 3: it does not.",
+	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_system_status },
+	{ "system restart", NULL, "",
+	    "restart the service; VMs go on",
+	    NULL,
+	    WORDS(no_flags, "", 0, 0), EXIT_FAILED, cmd_system_restart },
+	{ "system uninstall", NULL, "[--purge] [--force]",
+	    "take the service away",
+	    "Removes what `banger system install` put on this host. Configuration, VMs,\n"
+	    "images and kernels stay unless --purge; running VMs are in the way unless\n"
+	    "--force.",
+	    WORDS(system_uninstall_flags, "", 0, 0), EXIT_FAILED,
+	    cmd_system_uninstall },
 	{ "daemon", NULL, "",
 	    "run the daemon in the foreground",
 	    "Needs root. Without a daemon, root's commands bring one for as long as they\n"

@@ -203,7 +203,8 @@ start_or_explain(const struct config *cfg, const char *config_file,
 	if (geteuid() != 0) {
 		snprintf(err, API_TEXT_MAX, "no daemon listens on %s/"
 		    API_SOCKET " and only root can start one; use `sudo banger "
-		    "...`, or start it: `sudo banger daemon`", cfg->runtime_dir);
+		    "...`, or have a service: `sudo banger system install "
+		    "--owner USER`", cfg->runtime_dir);
 		return -EACCES;
 	}
 	r = embedded_start(config_file, text);

@@ -45,8 +45,8 @@ describe(struct patient *patient, struct check *check, const cJSON *hello)
 	if (version != NULL && strcmp(version, BANGER_VERSION) == 0)
 		return;
 	check->verdict = VERDICT_WARN;
-	check_remedy(check, "this is banger " BANGER_VERSION ": restart the "
-	    "daemon; VMs go on meanwhile");
+	check_remedy(check, "this is banger " BANGER_VERSION ": `banger system "
+	    "install` it, or restart the daemon; VMs go on meanwhile");
 }
 
 /* Root's way without a daemon: the pair that every command would start. */
@@ -58,9 +58,8 @@ try_embedded(struct patient *patient, struct check *check)
 	if (geteuid() != 0) {
 		check_found(check, VERDICT_FAIL, "no daemon listens on %s/"
 		    API_SOCKET, patient->cfg->runtime_dir);
-		check_remedy(check, "use `sudo banger ...`, or start one: "
-		    "`sudo banger daemon` with owner set in %s",
-		    patient->config_name);
+		check_remedy(check, "use `sudo banger ...`, or have a service: "
+		    "`sudo banger system install --owner USER`");
 		return;
 	}
 	if (client_open(&patient->api, patient->cfg, patient->config_file,
@@ -92,10 +91,14 @@ probe_daemon(struct patient *patient, struct check *check)
 	}
 }
 
-/* Whether the object of KIND called NAME is in the store, which SOURCE makes. */
+/*
+ * Whether the object of KIND called NAME is in the store, which SOURCE makes;
+ * LOOK, which may be NULL, has a look at it then.
+ */
 static void
 probe_object(struct patient *patient, struct check *check, const char *kind,
-    const char *name, const char *source)
+    const char *name, const char *source,
+    void (*look)(struct check *check, const char *name, const cJSON *object))
 {
 	struct api_reply reply _cleanup_reply_ = { 0 };
 	struct buf request _cleanup_buf_ = API_REQUEST;
@@ -112,6 +115,9 @@ probe_object(struct patient *patient, struct check *check, const char *kind,
 	r = api_call(&patient->api, &request, -1, 0, NULL, NULL, &reply);
 	if (r == 0 && reply.result != NULL) {
 		check_found(check, VERDICT_OK, "%s is here", name);
+		if (look != NULL)
+			look(check, name, cJSON_GetObjectItemCaseSensitive(
+			    reply.result, kind));
 		return;
 	}
 	check_found(check, VERDICT_FAIL, "%.240s", reply.message);
@@ -120,16 +126,27 @@ probe_object(struct patient *patient, struct check *check, const char *kind,
 		    source);
 }
 
+static void
+look_at_kernel(struct check *check, const char *name, const cJSON *kernel)
+{
+	if (!cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(kernel, "vsock")))
+		return;
+	check_found(check, VERDICT_WARN, "%s is here, but without vsock: it "
+	    "boots under QEMU, not under Firecracker", name);
+	check_remedy(check, "import a kernel that has "
+	    "vmw_vsock_virtio_transport, as a module or built in");
+}
+
 void
 probe_kernel_object(struct patient *patient, struct check *check)
 {
 	probe_object(patient, check, "kernel", patient->cfg->default_kernel,
-	    "linux-image-....deb");
+	    "linux-image-....deb", look_at_kernel);
 }
 
 void
 probe_image(struct patient *patient, struct check *check)
 {
 	probe_object(patient, check, "image", patient->cfg->default_image,
-	    "ROOTFS.tar");
+	    "ROOTFS.tar", NULL);
 }

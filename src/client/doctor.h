@@ -1,7 +1,8 @@
 /*
  * `banger doctor`: what this host can do, and a way out for what it cannot.
  * doctor.c has the list and the report, host_check.c looks at the host,
- * program_check.c at the programs, daemon_check.c at banger itself.
+ * program_check.c at the programs, daemon_check.c at banger itself,
+ * names_check.c at the names of VMs.
  */
 #ifndef BANGER_CLIENT_DOCTOR_H
 #define BANGER_CLIENT_DOCTOR_H
@@ -30,7 +31,7 @@ struct patient {
 	const char *config_file;	/* --config, or NULL */
 	const char *config_name;	/* what to edit */
 	bool kvm;
-	bool qemu;
+	bool firecracker, jailer, qemu;	/* usable programs */
 	struct api api;			/* open once the daemon check went well */
 };
 
@@ -54,6 +55,9 @@ probe_fn probe_firecracker, probe_jailer, probe_qemu;
 
 /* daemon_check.c */
 probe_fn probe_daemon, probe_image, probe_kernel_object;
+
+/* names_check.c */
+probe_fn probe_names;
 
 /*
  * The pure parts, for the tests.

@@ -80,7 +80,7 @@ print_overview(const char *group)
 	for (row = commands; row->name != NULL; row++)
 		if (group == NULL || (strncmp(row->name, group, len) == 0 &&
 		    row->name[len] == ' '))
-			printf("  %-14s  %s\n", row->name, row->summary);
+			printf("  %-16s  %s\n", row->name, row->summary);
 	printf("\n`banger help COMMAND` explains one; banger(1) all of them.\n");
 }
 
@@ -156,10 +156,19 @@ nearest_command(const char *name)
 void
 command_unknown(char **words)
 {
-	static const char *const groups[] = { "vm", "image", "kernel", NULL };
+	static const char *const groups[] = { "vm", "image", "kernel",
+	    "system", NULL };
+	const struct command *row;
 	const char *near;
 	char name[64] = "";
+	size_t used;
 
+	row = command_find(words, &used);
+	if (row != NULL) {
+		complain("help: unexpected \"%s\"; `banger help %s` explains "
+		    "the command", words[used], row->name);
+		return;
+	}
 	if (words[1] == NULL && command_group(words[0])) {
 		complain("%s: which command? `banger help %s` lists them",
 		    words[0], words[0]);

@@ -162,6 +162,12 @@ probe_qemu(struct patient *patient, struct check *check)
 	struct version version;
 	char out[RUN_OUTPUT];
 
+	if (path == NULL && patient->kvm && patient->firecracker &&
+	    patient->jailer) {
+		check_found(check, VERDICT_OK, "no qemu-system-x86_64; "
+		    "Firecracker runs the VMs");
+		return;
+	}
 	if (path == NULL) {
 		check_found(check, VERDICT_FAIL, "%s%sno qemu-system-x86_64",
 		    patient->cfg->qemu_bin,
@@ -185,11 +191,11 @@ probe_qemu(struct patient *patient, struct check *check)
 	patient->qemu = true;
 }
 
-/* Optional as long as QEMU is there: the driver that runs VMs in this release. */
+/* Without it QEMU is what runs VMs; probe_qemu says whether it can. */
 static void
 absent(struct check *check, const char *what)
 {
-	check_found(check, VERDICT_OK, "no %s; QEMU runs the VMs", what);
+	check_found(check, VERDICT_OK, "no %s: QEMU runs the VMs", what);
 }
 
 void
@@ -203,7 +209,8 @@ probe_firecracker(struct patient *patient, struct check *check)
 	if (path == NULL)
 		absent(check, "firecracker");
 	else
-		(void)check_program(check, path, &version);
+		patient->firecracker = check_program(check, path,
+		    &version) == 0;
 }
 
 bool
@@ -226,8 +233,8 @@ probe_jailer(struct patient *patient, struct check *check)
 		absent(check, "jailer");
 		return;
 	}
-	if (check_program(check, path, &version) < 0 ||
-	    !jailer_has_hole(&version))
+	patient->jailer = check_program(check, path, &version) == 0;
+	if (!patient->jailer || !jailer_has_hole(&version))
 		return;
 	check_found(check, VERDICT_WARN, "%s %u.%u.%u follows links planted in "
 	    "its jail", path, version.major, version.minor, version.patch);

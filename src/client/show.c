@@ -63,6 +63,13 @@ field_show(const cJSON *object, const struct field *field, bool wide,
 		return out;
 	case FIELD_BOOL:
 		return cJSON_IsTrue(item) ? "yes" : "no";
+	case FIELD_SECONDS:
+		return span_text(number * 1000000, out);
+	case FIELD_MICROSECONDS:
+		return span_text(number, out);
+	case FIELD_DECIMAL:
+		snprintf(out, FIELD_TEXT_MAX, "%.2f", item->valuedouble);
+		return out;
 	case FIELD_AGE:
 		age_field(cJSON_GetStringValue(item), wide, now, out,
 		    FIELD_TEXT_MAX);

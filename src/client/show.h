@@ -15,6 +15,9 @@ enum field_kind {
 	FIELD_MIB,			/* a number of MiB */
 	FIELD_BYTES,
 	FIELD_BOOL,			/* yes, no */
+	FIELD_SECONDS,			/* numbers, as a time span */
+	FIELD_MICROSECONDS,
+	FIELD_DECIMAL,			/* a number with two decimals */
 	FIELD_AGE,			/* an RFC 3339 time, as its age */
 };
 

@@ -99,6 +99,26 @@ time_parse(const char *s, time_t *when)
 }
 
 char *
+span_text(uint64_t us, char out[SIZE_TEXT])
+{
+	unsigned long long s = us / 1000000, tenths = us / 100000 % 10;
+
+	if (s < 60 && tenths != 0)
+		snprintf(out, SIZE_TEXT, "%llu.%llus", s, tenths);
+	else if (s < 60)
+		snprintf(out, SIZE_TEXT, "%llus", s);
+	else if (s < 3600)
+		snprintf(out, SIZE_TEXT, "%llum%02llus", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(out, SIZE_TEXT, "%lluh%02llum", s / 3600,
+		    s / 60 % 60);
+	else
+		snprintf(out, SIZE_TEXT, "%llud%02lluh", s / 86400,
+		    s / 3600 % 24);
+	return out;
+}
+
+char *
 age_text(const char *then, time_t now, char out[SIZE_TEXT])
 {
 	static const struct { time_t seconds; char unit; } scale[] = {

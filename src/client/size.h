@@ -34,6 +34,12 @@ int	 size_parse(const char *s, uint64_t unit_bytes, uint64_t *size_bytes);
 char	*size_text(uint64_t bytes, char out[SIZE_TEXT]);
 
 /*
+ * Writes a span of time with two units at most: "0.3s", "12s", "5m12s", "3h04m",
+ * "2d03h". Rounded down. Returns OUT.
+ */
+char	*span_text(uint64_t us, char out[SIZE_TEXT]);
+
+/*
  * Reads an RFC 3339 time in UTC without fraction, "2026-01-31T09:05:07Z".
  * *WHEN and 0, or -EINVAL.
  */

@@ -155,6 +155,51 @@ spec_read(const struct args *args, struct vm_spec *spec, char err[ARGS_ERROR])
 	return 0;
 }
 
+int
+change_read(const struct args *args, struct vm_change *change,
+    char err[ARGS_ERROR])
+{
+	*change = (struct vm_change){
+		.has_nat = args_has(args, FLAG_NAT) ||
+		    args_has(args, FLAG_NO_NAT),
+		.nat = args_has(args, FLAG_NAT),
+	};
+	if (read_cpus(args, &change->vcpu, err) < 0 ||
+	    read_memory(args, &change->memory_mib, err) < 0 ||
+	    read_disk(args, &change->disk_size_bytes, err) < 0)
+		return -EINVAL;
+	if (change->nat && args_has(args, FLAG_NO_NAT))
+		return wrong(err, "--nat and --no-nat exclude each other; keep "
+		    "one");
+	if (!change->has_nat && change->vcpu == 0 && change->memory_mib == 0 &&
+	    change->disk_size_bytes == 0)
+		return wrong(err, "nothing to set; give --vcpu, --memory, "
+		    "--disk-size, --nat or --no-nat");
+	return 0;
+}
+
+/* What can be set, by its names in the API. */
+static void
+write_sizes(uint64_t vcpu, uint64_t memory_mib, uint64_t disk_size_bytes,
+    struct buf *request)
+{
+	if (vcpu != 0)
+		json_number(request, "vcpu", vcpu);
+	if (memory_mib != 0)
+		json_number(request, "memory_mib", memory_mib);
+	if (disk_size_bytes != 0)
+		json_number(request, "disk_size_bytes", disk_size_bytes);
+}
+
+void
+change_write(const struct vm_change *change, struct buf *request)
+{
+	write_sizes(change->vcpu, change->memory_mib, change->disk_size_bytes,
+	    request);
+	if (change->has_nat)
+		json_bool(request, "nat", change->nat);
+}
+
 void
 spec_write(const struct vm_spec *spec, struct buf *request)
 {
@@ -167,12 +212,8 @@ spec_write(const struct vm_spec *spec, struct buf *request)
 		json_text(request, "kernel", spec->kernel);
 	if (spec->init != NULL)
 		json_text(request, "init", spec->init);
-	if (spec->vcpu != 0)
-		json_number(request, "vcpu", spec->vcpu);
-	if (spec->memory_mib != 0)
-		json_number(request, "memory_mib", spec->memory_mib);
-	if (spec->disk_size_bytes != 0)
-		json_number(request, "disk_size_bytes", spec->disk_size_bytes);
+	write_sizes(spec->vcpu, spec->memory_mib, spec->disk_size_bytes,
+	    request);
 	if (spec->nat)
 		json_bool(request, "nat", true);
 	json_close(request, '}');

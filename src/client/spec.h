@@ -32,6 +32,22 @@ struct vm_spec {
 int	 spec_read(const struct args *args, struct vm_spec *spec,
 	    char err[ARGS_ERROR]);
 
+/* What `vm set` changes; 0: stays as it is. */
+struct vm_change {
+	uint64_t vcpu;
+	uint64_t memory_mib;
+	uint64_t disk_size_bytes;
+	bool has_nat;
+	bool nat;
+};
+
+/* Reads the flags of `vm set`. As spec_read; none at all is a mistake, too. */
+int	 change_read(const struct args *args, struct vm_change *change,
+	    char err[ARGS_ERROR]);
+
+/* Adds what changes to a request. */
+void	 change_write(const struct vm_change *change, struct buf *request);
+
 /* Adds "spec" and "rm" to a request. */
 void	 spec_write(const struct vm_spec *spec, struct buf *request);
 

@@ -22,6 +22,8 @@ static const struct field vm_fields[] = {
 	{ "memory_mib", "MEMORY", FIELD_MIB },
 	{ "disk_size_bytes", "DISK", FIELD_BYTES },
 	{ "disk_backend", NULL, FIELD_TEXT },
+	{ "disk_error", NULL, FIELD_TEXT },
+	{ "restart_needed", NULL, FIELD_BOOL },
 	{ "nat", NULL, FIELD_BOOL },
 	{ "gateway", NULL, FIELD_TEXT },
 	{ "mac", NULL, FIELD_TEXT },

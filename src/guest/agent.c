@@ -1,11 +1,13 @@
 /*
- * Theory of operation. After boot() the agent is either PID 1, for good, or a
- * child that the image's init finds running and leaves alone. One event loop
+ * Theory of operation. After boot_root() the agent is either PID 1, for good, or
+ * a child that the image's init finds running and leaves alone. One event loop
  * serves the control channel and at most one session per stream port; it never
  * blocks, and all work for a command happens in the command's own process.
  *
  * A stream port is lent to one session at a time, on the worker's OPEN, and is
- * free again when both ends are closed (guest/ports.h says why).
+ * free again when both ends are closed (guest/ports.h says why). On vsock a port
+ * is but a number: it is lent to the connection that brings the OPEN's nonce,
+ * and given back when none has come in time.
  */
 #include "guest/agent.h"
 
@@ -22,8 +24,10 @@
 #include "guest/boot.h"
 #include "guest/control.h"
 #include "guest/exec.h"
+#include "guest/inspect.h"
 #include "guest/ports.h"
 #include "guest/shutdown.h"
+#include "guest/vsock.h"
 #include "privsep/log.h"
 
 /* Sessions whose port is free again, but whose command is still being ended. */
@@ -31,17 +35,23 @@
 /* An image's init may have been too young for the first request. */
 #define SHUTDOWN_RETRY_MS 2000
 #define SHUTDOWN_DEFAULT_MS 10000
+/* Control connections that wait: there is one worker. */
+#define CONTROL_BACKLOG 4
 
 struct session_slot {
-	struct exec_session *session;	/* NULL: free */
+	struct exec_session *session;	/* NULL: free, or awaited */
 	uint32_t port;
+	int64_t awaited_until;		/* on vsock, until it connects; or 0 */
+	uint8_t nonce[STREAM_NONCE_SIZE];	/* of the awaited one */
 };
 
 struct agent {
 	struct loop loop;
 	struct watch signals, events;
 	struct control control;
+	bool over_vsock;		/* and not over ports */
 	struct ports ports;
+	struct vsock vsock;
 	struct session_slot slots[SESSIONS_MAX];
 	bool pid1;
 	uint32_t state;			/* AGENT_STATE_* */
@@ -104,9 +114,9 @@ find_slot(struct agent *agent, bool *used)
 	for (i = 0; i < SESSIONS_MAX; i++) {
 		const struct exec_session *s = agent->slots[i].session;
 
-		if (s == NULL)
+		if (s == NULL && agent->slots[i].awaited_until == 0)
 			free_slot = &agent->slots[i];
-		else if (!exec_session_released(s))
+		else if (s == NULL || !exec_session_released(s))
 			used[agent->slots[i].port] = true;
 	}
 	return free_slot;
@@ -128,30 +138,82 @@ open_port(struct agent *agent, const bool *used, uint32_t *port)
 	return fd;
 }
 
-/* Lends a port to a new session. 0 or a positive errno. */
+/* SLOT gets a session on the connection FD, which it takes. 0 or -errno. */
+static int
+begin_session(struct agent *agent, struct session_slot *slot, int fd,
+    bool awaits_host, const uint8_t *nonce)
+{
+	slot->session = exec_session_new(&agent->loop, fd, awaits_host, nonce);
+	if (slot->session == NULL) {
+		int r = -errno;
+
+		close(fd);
+		return r;
+	}
+	return 0;
+}
+
+/* SLOT waits for the connection that will bring NONCE. 0 or -EBUSY. */
+static int
+await_session(struct session_slot *slot, const bool *used,
+    const uint8_t *nonce)
+{
+	uint32_t i;
+
+	for (i = 0; i < AGENT_STREAM_PORTS && used[i]; i++)
+		;
+	if (i == AGENT_STREAM_PORTS)
+		return -EBUSY;
+	slot->port = i;
+	slot->awaited_until = now_ms() + STREAM_HELLO_TIMEOUT_MS;
+	memcpy(slot->nonce, nonce, sizeof(slot->nonce));
+	return 0;
+}
+
+/* Lends a port to a new session. 0 or -errno. */
 static int
 open_stream(struct agent *agent, const uint8_t *nonce, uint32_t *port)
 {
 	bool used[AGENT_STREAM_PORTS] = { false };
 	struct session_slot *slot = find_slot(agent, used);
-	int fd;
+	int r;
 
 	if ((agent->state & AGENT_STATE_STOPPING) != 0)
-		return ESHUTDOWN;
+		return -ESHUTDOWN;
 	if (slot == NULL)
-		return EBUSY;
-	fd = open_port(agent, used, &slot->port);
-	if (fd < 0)
-		return -fd;
-	slot->session = exec_session_new(&agent->loop, fd, true, nonce);
-	if (slot->session == NULL) {
-		int err = errno;
-
-		close(fd);
-		return err;
+		return -EBUSY;
+	if (agent->over_vsock) {
+		r = await_session(slot, used, nonce);
+	} else {
+		r = open_port(agent, used, &slot->port);
+		if (r >= 0)
+			r = begin_session(agent, slot, r, true, nonce);
 	}
 	*port = slot->port;
-	return 0;
+	return r;
+}
+
+/* Gives the connections that have come to the slots that await them. */
+static void
+take_callers(struct agent *agent)
+{
+	uint8_t nonce[STREAM_NONCE_SIZE];
+	size_t i;
+	int fd;
+
+	while ((fd = vsock_take_caller(&agent->vsock, nonce)) >= 0) {
+		for (i = 0; i < SESSIONS_MAX; i++)
+			if (agent->slots[i].awaited_until != 0 &&
+			    memcmp(agent->slots[i].nonce, nonce,
+			    sizeof(nonce)) == 0)
+				break;
+		if (i == SESSIONS_MAX) {
+			close(fd);	/* too late, or not from an OPEN */
+			continue;
+		}
+		agent->slots[i].awaited_until = 0;
+		(void)begin_session(agent, &agent->slots[i], fd, false, nonce);
+	}
 }
 
 static void
@@ -168,6 +230,45 @@ start_shutdown(struct agent *agent, enum agent_shutdown_how how,
 		shutdown_ask(how, agent->pid1);
 }
 
+/* All replies to a PORTS, or one that says why not. */
+static void
+answer_ports(struct agent *agent, const struct agent_msg *request)
+{
+	_cleanup_close_ int proc = open("/proc",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct agent_listener found[AGENT_LISTENERS_MAX];
+	struct agent_msg reply = { .type = AGENT_PORTS, .reply = true,
+		.seq = request->seq };
+	size_t count, i;
+
+	/* Room for all of them, or the host would wait for the lost ones. */
+	if (control_room(&agent->control) < AGENT_LISTENERS_MAX)
+		reply.status = EBUSY;
+	else if (proc < 0)
+		reply.status = errno;
+	count = reply.status == 0 ? inspect_listeners(proc, found) : 0;
+	if (count == 0)
+		control_send(&agent->control, &reply);
+	for (i = 0; i < count; i++) {
+		reply.listener = found[i];
+		control_send(&agent->control, &reply);
+	}
+}
+
+static void
+answer_stats(struct agent *agent, const struct agent_msg *request)
+{
+	_cleanup_close_ int proc = open("/proc",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int root = open("/",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct agent_msg reply = { .type = AGENT_STATS, .reply = true,
+		.seq = request->seq };
+
+	inspect_stats(proc, root, &reply.stats);
+	control_send(&agent->control, &reply);
+}
+
 static void
 answer(struct agent *agent, const struct agent_msg *request)
 {
@@ -179,7 +280,7 @@ answer(struct agent *agent, const struct agent_msg *request)
 		fill_hello(agent, &reply.hello);
 		break;
 	case AGENT_OPEN:
-		reply.status = open_stream(agent, request->open.nonce,
+		reply.status = -open_stream(agent, request->open.nonce,
 		    &reply.open.port);
 		break;
 	case AGENT_SHUTDOWN:
@@ -189,17 +290,48 @@ answer(struct agent *agent, const struct agent_msg *request)
 	case AGENT_PING:
 		reply.uptime_ms = uptime_ms();
 		break;
+	case AGENT_PORTS:
+		answer_ports(agent, request);
+		return;
+	case AGENT_STATS:
+		answer_stats(agent, request);
+		return;
 	case AGENT_READY:
 		return;		/* no request; the decoder lets none through */
 	}
 	control_send(&agent->control, &reply);
 }
 
+static void
+send_ready(struct agent *agent)
+{
+	struct agent_msg ready = { .type = AGENT_READY };
+
+	fill_hello(agent, &ready.hello);
+	control_send(&agent->control, &ready);
+}
+
+/* A new connection is a worker's that knows of no other: it replaces any. */
+static void
+accept_control(struct agent *agent)
+{
+	int fd = vsock_accept_control(&agent->vsock);
+
+	if (fd < 0)
+		return;
+	control_close(&agent->control, &agent->loop);
+	if (loop_watch(&agent->loop, &agent->control.link, fd) < 0) {
+		close(fd);
+		return;
+	}
+	agent->control.connection = true;
+	send_ready(agent);
+}
+
 /* Opens the control channel as soon as its port is there. */
 static void
 open_control(struct agent *agent)
 {
-	struct agent_msg ready = { .type = AGENT_READY };
 	int fd;
 
 	if (agent->control.link.fd >= 0)
@@ -218,10 +350,24 @@ open_control(struct agent *agent)
 	loop_unwatch(&agent->loop, &agent->events);
 	/* The first answer of epoll tells whether a host is connected. */
 	loop_wait(&agent->loop, 0);
-	if ((agent->control.link.ready & EPOLLHUP) != 0)
-		return;
-	fill_hello(agent, &ready.hello);
-	control_send(&agent->control, &ready);
+	if ((agent->control.link.ready & EPOLLHUP) == 0)
+		send_ready(agent);
+}
+
+static void
+serve_control(struct agent *agent)
+{
+	struct agent_msg request;
+
+	if (agent->over_vsock)
+		accept_control(agent);
+	else
+		open_control(agent);
+	while (control_receive(&agent->control, &request))
+		answer(agent, &request);
+	control_flush(&agent->control);
+	if (agent->control.over)
+		control_close(&agent->control, &agent->loop);
 }
 
 static struct exec_session *
@@ -274,6 +420,18 @@ take_signals(struct agent *agent)
 	agent->signals.ready = 0;
 }
 
+/* Gives the port back that SLOT has kept for nobody. */
+static void
+check_awaited(struct session_slot *slot, int64_t *deadline)
+{
+	if (slot->awaited_until == 0)
+		return;
+	if (now_ms() >= slot->awaited_until)
+		slot->awaited_until = 0;
+	else if (slot->awaited_until < *deadline)
+		*deadline = slot->awaited_until;
+}
+
 /* True when a session wants to go on without waiting. */
 static bool
 pump_sessions(struct agent *agent, int64_t *deadline)
@@ -284,6 +442,7 @@ pump_sessions(struct agent *agent, int64_t *deadline)
 	for (i = 0; i < SESSIONS_MAX; i++) {
 		struct session_slot *slot = &agent->slots[i];
 
+		check_awaited(slot, deadline);
 		if (slot->session == NULL)
 			continue;
 		busy |= exec_session_pump(slot->session);
@@ -295,6 +454,21 @@ pump_sessions(struct agent *agent, int64_t *deadline)
 		}
 	}
 	return busy;
+}
+
+/* As pump_sessions(), for the connections that will be sessions. */
+static bool
+pump_callers(struct agent *agent, int64_t *deadline)
+{
+	int64_t own;
+
+	if (!agent->over_vsock)
+		return false;
+	take_callers(agent);
+	own = vsock_deadline(&agent->vsock);
+	if (own < *deadline)
+		*deadline = own;
+	return vsock_busy(&agent->vsock);
 }
 
 static bool
@@ -346,7 +520,6 @@ timeout_until(int64_t deadline)
 static _Noreturn void
 serve(struct agent *agent)
 {
-	struct agent_msg request;
 	bool busy = false, no_children;
 	int64_t deadline = INT64_MAX;
 
@@ -356,11 +529,9 @@ serve(struct agent *agent)
 		if (agent->signals.ready != 0)
 			take_signals(agent);
 		no_children = reap(agent);
-		open_control(agent);
-		while (control_receive(&agent->control, &request))
-			answer(agent, &request);
-		control_flush(&agent->control);
-		busy = pump_sessions(agent, &deadline);
+		serve_control(agent);
+		busy = pump_callers(agent, &deadline);
+		busy |= pump_sessions(agent, &deadline);
 		check_shutdown(agent, no_children, &deadline);
 	}
 }
@@ -428,12 +599,43 @@ hand_over(void)
 	boot_fail("no init of this image can be executed");
 }
 
+/*
+ * The listeners of a guest with vsock; they must be there before the image's
+ * init, or a process of the image's could take their ports.
+ */
+static void
+listen_early(int *control, int *streams)
+{
+	*control = vsock_listen(AGENT_VSOCK_CTL, CONTROL_BACKLOG);
+	*streams = vsock_listen(AGENT_VSOCK_STREAM, (int)AGENT_STREAM_PORTS);
+	if (*control < 0 || *streams < 0)
+		boot_fail("cannot listen on vsock: %s; has this kernel "
+		    "vmw_vsock_virtio_transport?",
+		    strerror(*control < 0 ? -*control : -*streams));
+}
+
+/* What the loop waits for: signals, and the host. 0 or -errno. */
+static int
+watch_all(struct agent *agent, int events, int control, int streams)
+{
+	int r = loop_init(&agent->loop);
+
+	if (r == 0)
+		r = watch_signals(agent);
+	if (r == 0 && agent->over_vsock)
+		return vsock_start(&agent->vsock, &agent->loop, control,
+		    streams, vsock_is_host);
+	if (r == 0 && events >= 0)
+		r = loop_watch(&agent->loop, &agent->events, events);
+	return r;
+}
+
 int
 agent_main(void)
 {
 	static struct agent agent;
 	struct guest_config config;
-	int r, events;
+	int r, events, control = -1, streams = -1;
 
 	log_init("banger", LOG_INFO);
 	if (getpid() != 1) {
@@ -442,7 +644,13 @@ agent_main(void)
 	}
 	/* Before the drivers are loaded, so that no port's name is missed. */
 	events = ports_events();
-	boot(&config, &agent.state);
+	boot_drivers(&config);
+	agent.over_vsock = config.vsock;
+	if (agent.over_vsock) {
+		close_fdp(&events);
+		listen_early(&control, &streams);
+	}
+	boot_root(&config, &agent.state);
 	agent.pid1 = config.init_none || !hand_over();
 	if (agent.pid1)
 		agent.state |= AGENT_STATE_PID1;
@@ -450,11 +658,7 @@ agent_main(void)
 	control_init(&agent.control);
 	mark_process();
 	read_boot_id(agent.boot_id);
-	r = loop_init(&agent.loop);
-	if (r == 0)
-		r = watch_signals(&agent);
-	if (r == 0 && events >= 0)
-		r = loop_watch(&agent.loop, &agent.events, events);
+	r = watch_all(&agent, events, control, streams);
 	if (r < 0)
 		boot_fail("cannot start the agent: %s", strerror(-r));
 	serve(&agent);

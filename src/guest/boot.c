@@ -6,6 +6,9 @@
  * symlinks, whatever they say, stay in it. Nothing waits by the clock: the one
  * thing that may come late, the disk, is waited for by inotify.
  *
+ * It comes in two parts, since the agent's way to the host needs the drivers, and
+ * the sooner it is there the sooner the host stops knocking.
+ *
  * The order is the fastest: whatever a command could notice (root file system
  * and its size, name, network, /dev, /proc) is there before the agent answers,
  * and nothing else is.
@@ -159,8 +162,26 @@ load_module(const char *name)
 		log_warn("module %s: %s", name, strerror(errno));
 }
 
+/* Drivers of the link that this guest does not have: they cost time. */
+static bool
+is_other_link(const char *name, bool vsock)
+{
+	static const char *const of_vsock[] = {
+		"vsock.ko", "vmw_vsock_virtio_transport_common.ko",
+		"vmw_vsock_virtio_transport.ko",
+	};
+	size_t i;
+
+	if (vsock)
+		return strcmp(name, "virtio_console.ko") == 0;
+	for (i = 0; i < ARRAY_SIZE(of_vsock); i++)
+		if (strcmp(name, of_vsock[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
-load_modules(void)
+load_modules(bool vsock)
 {
 	FILE *list = fopen(MODULES_DIR "/load", "re");
 	char line[256];
@@ -169,7 +190,7 @@ load_modules(void)
 		return;		/* a kernel with everything built in */
 	while (fgets(line, sizeof(line), list) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		if (line[0] != '\0')
+		if (line[0] != '\0' && !is_other_link(line, vsock))
 			load_module(line);
 	}
 	fclose(list);
@@ -386,16 +407,21 @@ furnish(const struct guest_config *config, uint32_t *state)
 }
 
 void
-boot(struct guest_config *config, uint32_t *state)
+boot_drivers(struct guest_config *config)
 {
-	pid_t grower = 0;
-	int grown = -1, r;
-
 	umask(0);
 	mount_initrd();
 	if (guest_config_load(config) < 0)
 		boot_fail("cannot read the kernel command line");
-	load_modules();
+	load_modules(config->vsock);
+}
+
+void
+boot_root(const struct guest_config *config, uint32_t *state)
+{
+	pid_t grower = 0;
+	int grown = -1, r;
+
 	wait_for_root_device();
 	(void)mkdir(ROOT_DIR, 0755);
 	if (mount(ROOT_DEVICE, ROOT_DIR, "ext4", 0, NULL) < 0)

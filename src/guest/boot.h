@@ -11,12 +11,18 @@
 #include "privsep/util.h"
 
 /*
- * As PID 1 of the initrd: mounts, modules, root file system, names, network; on
- * return the calling process is in the new root and the initrd is empty. Fills
- * CONFIG and *STATE (AGENT_STATE_* bits). What cannot be done without ends the
- * machine, with a message on the console.
+ * As PID 1 of the initrd, the first part: /dev, /proc, the kernel command line
+ * into CONFIG, and the modules that this machine has a use for. What cannot be
+ * done without ends the machine, with a message on the console.
  */
-void	 boot(struct guest_config *config, uint32_t *state);
+void	 boot_drivers(struct guest_config *config);
+
+/*
+ * The second part: root file system, names, network; on return the calling
+ * process is in the new root and the initrd is empty. Sets bits of *STATE
+ * (AGENT_STATE_*) for what did not work.
+ */
+void	 boot_root(const struct guest_config *config, uint32_t *state);
 
 /*
  * Becomes the image's init, as PID 1; returns only when there is none that can

@@ -107,6 +107,15 @@ parse_init(const char *value, struct guest_config *out)
 	return 0;
 }
 
+static int
+parse_link(const char *value, struct guest_config *out)
+{
+	if (strcmp(value, "vsock") != 0 && strcmp(value, "serial") != 0)
+		return -EINVAL;
+	out->vsock = value[0] == 'v';
+	return 0;
+}
+
 static const struct parameter {
 	const char *name;
 	int (*parse)(const char *value, struct guest_config *out);
@@ -116,6 +125,7 @@ static const struct parameter {
 	{ "banger.gw=", parse_gateway },
 	{ "banger.dns=", parse_dns },
 	{ "banger.init=", parse_init },
+	{ "banger.link=", parse_link },
 };
 
 static int

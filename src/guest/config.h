@@ -18,6 +18,7 @@ struct guest_config {
 	struct in_addr dns[GUEST_DNS_MAX];
 	unsigned int dns_count;
 	bool init_none;
+	bool vsock;			/* the host comes by vsock */
 };
 
 /*

@@ -6,7 +6,6 @@
  */
 #include "guest/control.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "privsep/util.h"
@@ -27,12 +26,12 @@ forget(struct control *c)
 	fifo_drop(&c->tx, c->tx.len);
 }
 
-static bool
-host_end_gone(const struct control *c)
+void
+control_close(struct control *c, struct loop *loop)
 {
-	struct pollfd pfd = { .fd = c->link.fd };
-
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
+	loop_unwatch(loop, &c->link);
+	forget(c);
+	c->over = false;
 }
 
 /* True when something was read. */
@@ -43,9 +42,9 @@ fill(struct control *c)
 	ssize_t n;
 
 	if (c->link.fd < 0 || room == 0 ||
-	    (c->link.ready & (EPOLLIN | EPOLLHUP)) == 0)
+	    (c->link.ready & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0)
 		return false;
-	if (host_end_gone(c)) {
+	if (!c->connection && (loop_look(&c->link) & EPOLLHUP) != 0) {
 		c->link.ready = 0;
 		forget(c);
 		return false;
@@ -55,7 +54,9 @@ fill(struct control *c)
 		c->rx.len += (size_t)n;
 		return true;
 	}
-	c->link.ready &= ~(uint32_t)(EPOLLIN | EPOLLHUP);
+	if (c->connection && (n == 0 || errno != EAGAIN))
+		c->over = true;
+	c->link.ready &= ~(uint32_t)(EPOLLIN | EPOLLHUP | EPOLLERR);
 	return false;
 }
 
@@ -94,6 +95,12 @@ control_send(struct control *c, const struct agent_msg *msg)
 	agent_msg_encode(bytes, msg);
 	fifo_put(&c->tx, bytes, sizeof(bytes));
 	control_flush(c);
+}
+
+size_t
+control_room(const struct control *c)
+{
+	return fifo_room(&c->tx) / AGENT_MSG_SIZE;
 }
 
 void

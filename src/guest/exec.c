@@ -3,87 +3,28 @@
  * request, data, the last frame, then waiting until the host end is closed) and
  * the command (not started, running, ended). Either may end first.
  *
+ * Here is the link and the order of things; the command's bytes are exec_io.c's.
+ *
  * All buffers have the size of the windows given for them, so that reading the
  * link never waits for the command and the other way round. exec_session_pump()
  * repeats every step until none makes progress.
  */
-#include "guest/exec.h"
+#include "guest/exec_int.h"
 
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
 
-#include "base/fifo.h"
-#include "base/stream.h"
 #include "guest/command.h"
 #include "privsep/log.h"
 
-/* Kept free in the send buffer for control frames, which are all small. */
-#define TX_RESERVE	4096
-#define TX_SIZE		(STREAM_FRAME_MAX + (size_t)2 * TX_RESERVE)
-/* A write of less than this is not worth a frame while others are queued. */
-#define TX_DATA_MIN	4096
 /* Rounds of one pump before other sessions have their turn. */
 #define PUMP_ROUNDS	16
-
-enum link_phase {
-	LINK_GREETING,	/* wants HELLO */
-	LINK_REQUEST,	/* wants EXEC */
-	LINK_OPEN,
-	LINK_LAST,	/* the last frame is queued */
-	LINK_LINGER,	/* nothing more to say; the host end is still open */
-	LINK_CLOSED,
-};
-
-enum command_phase { COMMAND_NONE, COMMAND_RUNS, COMMAND_ENDED };
-
-/* One output of the command. */
-struct output {
-	struct watch watch;
-	enum stream_type type;
-	uint32_t window;	/* bytes the client still takes */
-	uint64_t must_drain;	/* bytes in the pipe when the command ended */
-	bool dry;		/* the last read found nothing */
-};
-
-struct exec_session {
-	struct loop *loop;
-	struct watch link;
-	enum link_phase link_phase;
-	enum command_phase command_phase;
-	uint8_t nonce[STREAM_NONCE_SIZE];
-	int64_t deadline;	/* of the greeting, the drain or the kill */
-	bool awaits_host;	/* nobody has been at the other end yet */
-	bool hung_up;		/* the client has gone: the command must go */
-
-	uint8_t *request;	/* EXEC payloads so far */
-	size_t request_len;
-	char name[128];		/* of the command, for messages */
-	bool pty;
-	pid_t pid;
-	int report;
-	int wait_status;
-	uint64_t start_us, elapsed_us;
-	int64_t ended_ms;
-
-	struct watch in;	/* not used with a pty */
-	struct output out, err;
-	uint32_t stdin_window;	/* bytes the client may still send */
-	uint32_t stdin_taken;	/* bytes to grant again */
-	bool stdin_eof;		/* the client's end of file */
-	bool stdin_closed;	/* the command does not read any more */
-
-	struct fifo rx, tx, stdin_fifo;
-	uint8_t rx_data[STREAM_FRAME_MAX];
-	uint8_t tx_data[TX_SIZE];
-	uint8_t stdin_data[STREAM_STDIN_WINDOW];
-};
 
 struct exec_session *
 exec_session_new(struct loop *loop, int link, bool awaits_host,
@@ -182,13 +123,15 @@ signal_group(const struct exec_session *s, int signo)
 		(void)kill(s->pid, signo);
 }
 
-/* The host end is gone, as poll(2) has it: an edge may be an old one. */
+/*
+ * The host end is gone, as it is now: an edge may be an old one. A closed port
+ * hangs up; a vsock connection only says that its peer sends no more, and that
+ * is the same, for Firecracker never closes one direction alone.
+ */
 static bool
-host_end_gone(const struct exec_session *s)
+host_end_gone(struct exec_session *s)
 {
-	struct pollfd pfd = { .fd = s->link.fd };
-
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
+	return (loop_look(&s->link) & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0;
 }
 
 static void
@@ -229,14 +172,6 @@ hang_up(struct exec_session *s)
 	close_command_fds(s);
 }
 
-static void
-send_control(struct exec_session *s, const uint8_t *frame, size_t len)
-{
-	/* TX_RESERVE is more than all control frames of a session can take. */
-	if (fifo_room(&s->tx) >= len)
-		fifo_put(&s->tx, frame, len);
-}
-
 /* No command: says why in words for the user, and ends. */
 static void PRINTF_LIKE(3, 4)
 refuse(struct exec_session *s, int err, const char *fmt, ...)
@@ -248,7 +183,7 @@ refuse(struct exec_session *s, int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	send_control(s, frame, stream_put_error(frame, err, text));
+	exec_send_control(s, frame, stream_put_error(frame, err, text));
 	close_command_fds(s);
 	s->link_phase = LINK_LAST;
 	s->deadline = INT64_MAX;
@@ -305,7 +240,7 @@ take_hello(struct exec_session *s, const struct stream_frame *frame)
 	}
 	if (r < 0)
 		return r;
-	send_control(s, hello, stream_put_hello(hello, s->nonce));
+	exec_send_control(s, hello, stream_put_hello(hello, s->nonce));
 	s->link_phase = LINK_REQUEST;
 	return 0;
 }
@@ -510,9 +445,11 @@ receive(struct exec_session *s)
 	if (n < 0 && errno == EINTR)
 		return true;
 	s->link.ready &= ~(uint32_t)(EPOLLIN | EPOLLHUP | EPOLLERR);
-	if ((n < 0 && errno != EAGAIN) || n == 0 || host_end_gone(s))
+	if ((n < 0 && errno != EAGAIN) || n == 0 || host_end_gone(s)) {
 		hang_up(s);
-	return false;
+		return false;
+	}
+	return (s->link.ready & EPOLLIN) != 0;
 }
 
 static bool
@@ -536,149 +473,11 @@ transmit(struct exec_session *s)
 	return false;
 }
 
-/* The command reads no more: what it was sent is void, and so is the rest. */
-static void
-close_stdin(struct exec_session *s)
-{
-	uint8_t frame[STREAM_CONTROL_MAX];
-
-	loop_unwatch(s->loop, &s->in);
-	fifo_drop(&s->stdin_fifo, s->stdin_fifo.len);
-	s->stdin_closed = true;
-	if (!s->stdin_eof)
-		send_control(s, frame, stream_put_close(frame, CHANNEL_STDIN));
-}
-
-static void
-end_stdin(struct exec_session *s)
-{
-	/* ^D: with a pty the end of input is what the terminal makes of it. */
-	if (s->pty && s->out.watch.fd >= 0 &&
-	    write(s->out.watch.fd, "\004", 1) < 0)
-		return;
-	loop_unwatch(s->loop, &s->in);
-	s->stdin_closed = true;
-}
-
-static void
-grant_stdin(struct exec_session *s, size_t taken)
-{
-	uint8_t frame[STREAM_CONTROL_MAX];
-
-	s->stdin_taken += (uint32_t)taken;
-	if (s->stdin_eof || s->stdin_taken < STREAM_STDIN_WINDOW / 4)
-		return;
-	send_control(s, frame, stream_put_window(frame, CHANNEL_STDIN,
-	    s->stdin_taken));
-	s->stdin_window += s->stdin_taken;
-	s->stdin_taken = 0;
-}
-
-static bool
-feed_stdin(struct exec_session *s)
-{
-	struct watch *w = s->pty ? &s->out.watch : &s->in;
-	ssize_t n;
-
-	if (s->command_phase == COMMAND_NONE || s->stdin_closed || w->fd < 0)
-		return false;
-	if (s->stdin_fifo.len == 0) {
-		if (s->stdin_eof)
-			end_stdin(s);
-		return false;
-	}
-	if ((w->ready & (EPOLLOUT | EPOLLERR)) == 0)
-		return false;
-	n = write(w->fd, fifo_head(&s->stdin_fifo), s->stdin_fifo.len);
-	if (n >= 0) {
-		fifo_drop(&s->stdin_fifo, (size_t)n);
-		grant_stdin(s, (size_t)n);
-		return n > 0;
-	}
-	if (errno == EINTR)
-		return true;
-	w->ready &= ~(uint32_t)(EPOLLOUT | EPOLLERR);
-	if (errno != EAGAIN)
-		close_stdin(s);
-	return false;
-}
-
-/* How much of O may be read now: window, and room for a frame. */
-static size_t
-output_limit(const struct exec_session *s, const struct output *o)
-{
-	size_t room = fifo_room(&s->tx);
-	size_t limit = STREAM_PAYLOAD_MAX;
-
-	if (room < TX_RESERVE + STREAM_HEADER_SIZE + TX_DATA_MIN)
-		return 0;
-	room -= TX_RESERVE + STREAM_HEADER_SIZE;
-	if (limit > room)
-		limit = room;
-	return limit > o->window ? o->window : limit;
-}
-
-static void
-output_read(struct output *o, size_t n)
-{
-	o->window -= (uint32_t)n;
-	o->must_drain -= n < o->must_drain ? n : o->must_drain;
-	o->dry = false;
-}
-
-/* Moves one run of output into a frame; true when there may be more. */
-static bool
-collect(struct exec_session *s, struct output *o)
-{
-	size_t limit;
-	uint8_t *frame;
-	ssize_t n;
-
-	if (s->link_phase != LINK_OPEN || o->watch.fd < 0 ||
-	    (o->watch.ready & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0)
-		return false;
-	limit = output_limit(s, o);
-	if (limit == 0)
-		return false;
-	frame = fifo_tail(&s->tx, STREAM_HEADER_SIZE + limit);
-	n = read(o->watch.fd, frame + STREAM_HEADER_SIZE, limit);
-	if (n > 0) {
-		stream_header(frame, o->type, 0, (size_t)n);
-		s->tx.len += STREAM_HEADER_SIZE + (size_t)n;
-		output_read(o, (size_t)n);
-		return true;
-	}
-	if (n < 0 && errno == EINTR)
-		return true;
-	if (n < 0 && errno == EAGAIN)
-		o->dry = true;
-	else if (!s->pty || s->command_phase == COMMAND_ENDED)
-		loop_unwatch(s->loop, &o->watch);
-	/*
-	 * A pty's master says EIO while no slave is open, as between a program's
-	 * closing its output and its exit: to close it then would be a SIGHUP.
-	 */
-	o->watch.ready &= ~(uint32_t)(EPOLLIN | EPOLLHUP | EPOLLERR);
-	return false;
-}
-
 void
 exec_session_ending(struct exec_session *s)
 {
 	if (s->hung_up)
 		signal_group(s, SIGKILL);
-}
-
-static void
-mark_output(struct output *o)
-{
-	int n = 0;
-
-	if (o->watch.fd >= 0 && ioctl(o->watch.fd, FIONREAD, &n) == 0 && n > 0)
-		o->must_drain = (uint64_t)n;
-	o->dry = false;
-	/* Whatever the edges said: look once more. */
-	o->watch.ready |= EPOLLIN;
 }
 
 void
@@ -689,38 +488,8 @@ exec_session_ended(struct exec_session *s, int wait_status)
 	s->command_phase = COMMAND_ENDED;
 	s->ended_ms = now_ms();
 	s->deadline = INT64_MAX;
-	mark_output(&s->out);
-	mark_output(&s->err);
-}
-
-static bool
-output_over(const struct output *o)
-{
-	return o->watch.fd < 0 || (o->dry && o->must_drain == 0);
-}
-
-/*
- * Whether an ended command's output is complete. A process it left behind may
- * hold a pipe open for ever: what was there at the end is always delivered, more
- * only until it is quiet for a moment.
- */
-static bool
-drained(struct exec_session *s)
-{
-	int64_t now;
-
-	if (s->out.watch.fd < 0 && s->err.watch.fd < 0)
-		return true;
-	now = now_ms();
-	if (!output_over(&s->out) || !output_over(&s->err)) {
-		s->deadline = INT64_MAX;
-		return s->out.must_drain == 0 && s->err.must_drain == 0 &&
-		    s->out.window > 0 && s->err.window > 0 &&
-		    now - s->ended_ms >= EXEC_DRAIN_MAX_MS;
-	}
-	if (s->deadline == INT64_MAX)
-		s->deadline = now + EXEC_DRAIN_QUIET_MS;
-	return now >= s->deadline;
+	exec_mark_output(&s->out);
+	exec_mark_output(&s->err);
 }
 
 /* As a shell says it, on standard error (a pty's is its output). */
@@ -736,7 +505,7 @@ send_exec_error(struct exec_session *s, const struct command_failure *failure)
 	    failure->err == ENOENT ? "not found" : strerror(failure->err),
 	    s->pty ? "\r\n" : "\n");
 	stream_header(frame, o->type, 0, (size_t)n);
-	send_control(s, frame, STREAM_HEADER_SIZE + (size_t)n);
+	exec_send_control(s, frame, STREAM_HEADER_SIZE + (size_t)n);
 	o->window -= (uint32_t)n;
 }
 
@@ -750,7 +519,7 @@ send_exit(struct exec_session *s, enum exit_kind kind, int value)
 	};
 	uint8_t frame[STREAM_CONTROL_MAX];
 
-	send_control(s, frame, stream_put_exit(frame, &status));
+	exec_send_control(s, frame, stream_put_exit(frame, &status));
 	s->link_phase = LINK_LAST;
 }
 
@@ -791,7 +560,7 @@ conclude(struct exec_session *s)
 	struct command_failure failure;
 
 	if (s->link_phase != LINK_OPEN || s->command_phase != COMMAND_ENDED ||
-	    !drained(s))
+	    !exec_drained(s))
 		return false;
 	s->deadline = INT64_MAX;
 	if (command_failed(s->report, &failure))
@@ -827,9 +596,9 @@ exec_session_pump(struct exec_session *s)
 	check_clock(s);
 	for (round = 0; busy && round < PUMP_ROUNDS; round++) {
 		busy = receive(s);
-		busy |= feed_stdin(s);
-		busy |= collect(s, &s->out);
-		busy |= collect(s, &s->err);
+		busy |= exec_feed_stdin(s);
+		busy |= exec_collect(s, &s->out);
+		busy |= exec_collect(s, &s->err);
 		busy |= conclude(s);
 		busy |= transmit(s);
 	}

@@ -4,6 +4,7 @@
 #include "guest/loop.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <time.h>
 
 #include "privsep/util.h"
@@ -40,15 +41,25 @@ loop_watch(struct loop *loop, struct watch *w, int fd)
 	return 0;
 }
 
+int
+loop_release(struct loop *loop, struct watch *w)
+{
+	int fd = w->fd;
+
+	if (fd >= 0)
+		(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, fd, NULL);
+	w->fd = -1;
+	w->ready = 0;
+	return fd;
+}
+
 void
 loop_unwatch(struct loop *loop, struct watch *w)
 {
-	if (w->fd < 0)
-		return;
-	(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, w->fd, NULL);
-	close(w->fd);
-	w->fd = -1;
-	w->ready = 0;
+	int fd = loop_release(loop, w);
+
+	if (fd >= 0)
+		close(fd);
 }
 
 void
@@ -63,6 +74,20 @@ loop_wait(struct loop *loop, int timeout_ms)
 
 		w->ready |= events[i].events;
 	}
+}
+
+uint32_t
+loop_look(struct watch *w)
+{
+	struct pollfd pfd = {
+		.fd = w->fd,
+		.events = POLLIN | POLLOUT | POLLRDHUP,
+	};
+
+	if (poll(&pfd, 1, 0) != 1)
+		return 0;
+	w->ready |= (uint16_t)pfd.revents;
+	return (uint16_t)pfd.revents;
 }
 
 uint64_t

@@ -38,8 +38,19 @@ int	 loop_watch(struct loop *loop, struct watch *w, int fd);
  */
 void	 loop_unwatch(struct loop *loop, struct watch *w);
 
+/* As loop_unwatch(), but the descriptor is returned and stays open. */
+int	 loop_release(struct loop *loop, struct watch *w);
+
 /* Waits at most TIMEOUT_MS (-1: for ever) and marks what is ready. */
 void	 loop_wait(struct loop *loop, int timeout_ms);
+
+/*
+ * What W is ready for at this moment (EPOLL* bits, EPOLLRDHUP with them), marked
+ * as well. A look may take the edge away: virtio_console's poll takes a buffer
+ * off its queue, and the interrupt that comes for it then wakes nobody
+ * (port_has_data() and vring_interrupt() of Linux).
+ */
+uint32_t loop_look(struct watch *w);
 
 /* CLOCK_MONOTONIC in milliseconds and microseconds. */
 int64_t	 now_ms(void);

@@ -88,6 +88,19 @@ banner_release(const struct map *m, char *out, size_t size)
 	out[n] = '\0';
 }
 
+/*
+ * Whether a vmlinux with everything built in has the vsock driver: a driver's
+ * name stands in its data (virtio_vsock_driver.driver.name).
+ */
+static bool
+names_vsock(const struct map *m)
+{
+	static const char name[] = MODULE_VSOCK;
+
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): map_file() gave it */
+	return memmem(m->base, m->len, name, sizeof(name)) != NULL;
+}
+
 /* The vmlinux is in VMLINUX_FD: checks it, and learns what it can tell. */
 static int
 check_vmlinux(struct import *im)
@@ -107,6 +120,8 @@ check_vmlinux(struct import *im)
 		    "cannot read the vmlinux back: %s", strerror(-rc));
 	res->has_vmlinux = true;
 	res->pvh = info.pvh;
+	res->vsock = im->scan.release[0] == '\0' ? names_vsock(&m) :
+	    module_set_vsock(im->scan.set);
 	if (res->version[0] == '\0')
 		banner_release(&m, res->version, sizeof(res->version));
 	return 0;

@@ -27,6 +27,7 @@ struct kernel_import_result {
 	bool		has_vmlinuz;	/* false when a vmlinux was given */
 	bool		has_vmlinux;
 	bool		pvh;		/* vmlinux has a PVH entry point */
+	bool		vsock;		/* has the driver that Firecracker needs */
 };
 
 /*

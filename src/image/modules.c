@@ -35,7 +35,7 @@ static const struct {
 	{ "crc32c_generic", false, false },
 	{ "ext4", true, false },	/* its file system */
 	{ "virtio_console", true, false }, /* the agent's link on QEMU */
-	{ "vmw_vsock_virtio_transport", true, false }, /* on Firecracker */
+	{ MODULE_VSOCK, false, false },	/* on Firecracker */
 	{ "virtio_net", true, false },
 	{ "virtio_rng", false, true },
 	{ "virtio_pci", false, true },
@@ -274,6 +274,18 @@ module_set_builtin(struct module_set *set, const char *text, size_t len)
 		text += step;
 		len -= step;
 	}
+}
+
+bool
+module_set_vsock(const struct module_set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (strcmp(set->modules[i].name, MODULE_VSOCK) == 0)
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (strcmp(wanted[i].name, MODULE_VSOCK) == 0)
+			return (set->builtin >> i & 1) != 0;
+	return false;
 }
 
 /* A walk's state, so that its steps have few arguments. */

@@ -18,6 +18,9 @@
 #define MODULE_SET_BYTES_MAX	(64U << 20)	/* all that are kept */
 #define MODULE_SET_MAX		256
 
+/* Without it a guest runs under QEMU, not under Firecracker. */
+#define MODULE_VSOCK		"vmw_vsock_virtio_transport"
+
 /*
  * What .modinfo says. The strings are borrowed from the module's bytes and
  * terminated there; NULL when absent.
@@ -85,6 +88,9 @@ int	 module_set_add(struct module_set *, const char *file_name,
 
 /* Takes note of modules.builtin (lines of paths): those need no file. */
 void	 module_set_builtin(struct module_set *, const char *text, size_t len);
+
+/* Whether this kernel has MODULE_VSOCK, as a file or built in. */
+bool	 module_set_vsock(const struct module_set *);
 
 /*
  * Puts the modules to load into ORDER (MODULE_SET_MAX slots, borrowed), each

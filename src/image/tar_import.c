@@ -40,7 +40,8 @@ reason(int r)
 	switch (-r) {
 	case ENOSPC:
 	case EDQUOT:
-		return "no space left for the image";
+		return "no space left for the image; free some in the state "
+		    "directory";
 	case EFBIG:
 		return "the image would become too large";
 	case E2BIG:
@@ -71,6 +72,8 @@ fail_named(const struct import *im, int r, const char *name, const char *why)
 {
 	size_t len = strlen(name);
 
+	if (r == -ENOSPC || r == -EDQUOT)	/* no entry is to blame */
+		return errmsg(im->err, im->err_size, r, "%s", why);
 	if (len > NAME_SHOWN)
 		return errmsg(im->err, im->err_size, r,
 		    "archive entry %.*s...%s: %s", NAME_SHOWN / 2, name,
@@ -89,6 +92,8 @@ fail(const struct import *im, int r, const char *why)
 static int
 fail_image(const struct import *im, int r)
 {
+	if (r == -ENOSPC || r == -EDQUOT)
+		return errmsg(im->err, im->err_size, r, "%s", reason(r));
 	return errmsg(im->err, im->err_size, r, "writing the image: %s",
 	    reason(r));
 }

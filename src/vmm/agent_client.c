@@ -57,6 +57,14 @@ agent_client_ping(struct agent_client *c, uint8_t *out)
 	return build(c, &msg, out);
 }
 
+uint32_t
+agent_client_inspect(struct agent_client *c, enum agent_type type, uint8_t *out)
+{
+	struct agent_msg msg = { .type = type };
+
+	return build(c, &msg, out);
+}
+
 static bool
 answers_hello(const struct agent_client *c, const struct agent_msg *msg)
 {

@@ -34,6 +34,10 @@ uint32_t agent_client_shutdown(struct agent_client *c,
 	    enum agent_shutdown_how how, uint32_t timeout_ms, uint8_t *out);
 uint32_t agent_client_ping(struct agent_client *c, uint8_t *out);
 
+/* TYPE is AGENT_PORTS or AGENT_STATS. */
+uint32_t agent_client_inspect(struct agent_client *c, enum agent_type type,
+	    uint8_t *out);
+
 /*
  * Takes bytes from DATA up to the end of the next message; *USED says how many
  * and is set in every case. 1: MSG is filled, call again with the rest. 0: all

@@ -14,12 +14,15 @@
 enum { VMM_DNS_MAX = 3, VMM_CMDLINE_MAX = 1024 };
 
 struct vmm_spec {
+	uint32_t vmm;			/* enum vmm_kind */
 	const char *host;		/* host name, an RFC 1123 label */
+	const char *tap;		/* interface, for Firecracker */
 	uint32_t vcpus;
 	uint32_t mem_mib;
 	bool kvm;
 	uint32_t tsc_khz;		/* of this host; 0: not known. For TCG */
 	bool init_none;
+	bool disk_is_block;		/* fd 4 is a block device's */
 	bool disposable;		/* its disk need not survive a crash */
 	uint8_t mac[6];
 	uint32_t ipv4, gateway;		/* host order */
@@ -49,8 +52,11 @@ uint32_t tsc_khz_since(const struct tsc_sample *then);
  */
 int	 vmm_cmdline(const struct vmm_spec *spec, char out[VMM_CMDLINE_MAX]);
 
-/* Whether LINE of QEMU's standard error says only that it waits for us. */
-bool	 qemu_is_waiting(const char *line);
+/*
+ * Whether LINE of a VMM's standard error tells nothing: that QEMU waits for us,
+ * or how to debug Firecracker's jailer.
+ */
+bool	 vmm_line_is_noise(const char *line);
 
 /*
  * Appends the file for QEMU's -readconfig to BUF: what the jail of proto.h's
@@ -58,5 +64,23 @@ bool	 qemu_is_waiting(const char *line);
  * written in such a file, -ENAMETOOLONG, or -ENOBUFS.
  */
 int	 qemu_config(const struct vmm_spec *spec, struct buf *buf);
+
+/*
+ * Appends Firecracker's --config-file to BUF: as qemu_config, with the errors
+ * -ENAMETOOLONG and -ENOBUFS.
+ */
+int	 firecracker_config(const struct vmm_spec *spec, struct buf *buf);
+
+/*
+ * A request to Firecracker's API socket (HTTP/1.1, its src/firecracker/swagger)
+ * that presses Ctrl-Alt-Del in the guest. Static, terminated.
+ */
+const char *firecracker_ctrl_alt_del(void);
+
+/*
+ * What exit status CODE of Firecracker means (its docs/api_requests and
+ * FcExitCode), or NULL for one that it does not use.
+ */
+const char *firecracker_exit_text(int code);
 
 #endif

@@ -108,12 +108,12 @@ console(struct buf *buf)
  * writeback keeps the guest's flushes; unsafe ignores them.
  */
 static void
-disk(struct buf *buf, bool disposable)
+disk(struct buf *buf, bool block, bool disposable)
 {
 	section(buf, "drive", "root");
 	set(buf, "if", "none");
 	set(buf, "format", "raw");
-	set(buf, "file.driver", "file");
+	set(buf, "file.driver", block ? "host_device" : "file");
 	set(buf, "file.filename", "/dev/fdset/4");
 	set(buf, "file.locking", "off");
 	set(buf, "auto-read-only", "off");
@@ -190,7 +190,7 @@ qemu_config(const struct vmm_spec *spec, struct buf *buf)
 	machine(buf, spec, cmdline);
 	processor(buf, spec->kvm);
 	console(buf);
-	disk(buf, spec->disposable);
+	disk(buf, spec->disk_is_block, spec->disposable);
 	network(buf, spec->mac);
 	section(buf, "device", "rng");
 	set(buf, "driver", "virtio-rng-device");
@@ -200,10 +200,4 @@ qemu_config(const struct vmm_spec *spec, struct buf *buf)
 		return -ENOBUFS;
 	}
 	return 0;
-}
-
-bool
-qemu_is_waiting(const char *line)
-{
-	return strstr(line, "info: QEMU waiting for connection on: ") != NULL;
 }

@@ -82,6 +82,8 @@ settle_row(struct machine *m)
 	m->held = found.state == VM_ABSENT ? 0 : HELD_TAP | HELD_VMM;
 	m->ended = found.state != VM_RUNNING;
 	m->pid = found.pid;
+	if (found.vmm != 0)
+		m->row.vmm = found.vmm;
 	if (found.state == VM_RUNNING && !delete && !was_stopped &&
 	    m->row.state != MACHINE_STARTING) {
 		go_on(m);

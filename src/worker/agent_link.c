@@ -14,6 +14,12 @@
 /* The greeting waits in the socket; this is for one that got lost. */
 enum { HELLO_AGAIN_MS = 5000 };
 
+/*
+ * A guest that has its vsock driver answers at once. One that has not yet leaves
+ * the request with the VMM, which passes it on when it can.
+ */
+enum { DIAL_TIMEOUT_MS = 5000 };
+
 /* A port comes, or comes back, within milliseconds. */
 enum { OPEN_AGAIN_MS = 5, BUSY_PATIENCE_MS = 1000 };
 
@@ -26,6 +32,7 @@ agent_link_init(struct agent_link *link, struct events *events,
 	link->events = events;
 	link->fd = -1;
 	list_init(&link->opens);
+	list_init(&link->queries);
 	link->on_ready = on_ready;
 	link->on_lost = on_lost;
 	link->arg = arg;
@@ -38,9 +45,17 @@ finish_open(struct stream_request *open, int error, uint32_t port)
 	open->fn(open->arg, error, port);
 }
 
-void
-agent_link_stop(struct agent_link *link)
+static void
+fail_query(struct agent_query *query, int error)
 {
+	agent_query_cancel(query);
+	query->fn(query->arg, error, NULL, true);
+}
+
+static void
+stop_with(struct agent_link *link, int error)
+{
+	vsock_dial_cancel(&link->dial);
 	event_io_stop(&link->io);
 	event_timer_clear(&link->again);
 	close_fdp(&link->fd);
@@ -48,7 +63,22 @@ agent_link_stop(struct agent_link *link)
 	link->ready = false;
 	while (!list_empty(&link->opens))
 		finish_open(list_entry(link->opens.next,
-		    struct stream_request, node), -EPIPE, 0);
+		    struct stream_request, node), error, 0);
+	while (!list_empty(&link->queries))
+		fail_query(list_entry(link->queries.next,
+		    struct agent_query, node), error);
+}
+
+void
+agent_link_stop(struct agent_link *link)
+{
+	stop_with(link, -EPIPE);
+}
+
+bool
+agent_link_active(const struct agent_link *link)
+{
+	return link->fd >= 0 || link->dial.active;
 }
 
 static void
@@ -102,6 +132,33 @@ send_open(struct agent_link *link, struct stream_request *open)
 	return transmit(link, message);
 }
 
+static int
+send_query(struct agent_link *link, struct agent_query *query)
+{
+	uint8_t message[AGENT_MSG_SIZE];
+
+	if (link->version < AGENT_VERSION_INSPECT)
+		return -EOPNOTSUPP;
+	query->seq = agent_client_inspect(&link->codec, query->type, message);
+	query->sent = true;
+	return transmit(link, message);
+}
+
+static void
+send_queries(struct agent_link *link)
+{
+	struct list *node, *following;
+
+	list_each(node, following, &link->queries) {
+		struct agent_query *query = list_entry(node,
+		    struct agent_query, node);
+		int r = send_query(link, query);
+
+		if (r < 0)
+			fail_query(query, r);
+	}
+}
+
 static void
 take_ready(struct agent_link *link, const struct agent_msg *msg)
 {
@@ -111,6 +168,7 @@ take_ready(struct agent_link *link, const struct agent_msg *msg)
 	if (link->ready)
 		return;
 	link->ready = true;
+	link->version = msg->hello.version;
 	list_each(node, following, &link->opens) {
 		if (send_open(link, list_entry(node, struct stream_request,
 		    node)) < 0) {
@@ -118,6 +176,7 @@ take_ready(struct agent_link *link, const struct agent_msg *msg)
 			return;
 		}
 	}
+	send_queries(link);
 	link->on_ready(link->arg, &msg->hello);
 }
 
@@ -168,6 +227,53 @@ take_open(struct agent_link *link, const struct agent_msg *msg)
 	}
 }
 
+/*
+ * One reply to QUERY: 1 when more are to come, 0 for the last, or -errno. Those
+ * to PORTS must be all there and in order.
+ */
+static int
+judge_reply(struct agent_query *query, const struct agent_msg *msg)
+{
+	const struct agent_listener *listener = &msg->listener;
+
+	if (msg->type != query->type)
+		return -EPROTO;
+	if (msg->status != 0)
+		return -msg->status;
+	if (msg->type != AGENT_PORTS || listener->total == 0)
+		return query->next == 0 ? 0 : -EPROTO;
+	if (query->next == 0)
+		query->total = listener->total;
+	if (listener->total != query->total || listener->index != query->next)
+		return -EPROTO;
+	return ++query->next < query->total;
+}
+
+/* A reply to a question, if it is one that is still waited for. */
+static void
+take_answer(struct agent_link *link, const struct agent_msg *msg)
+{
+	struct list *node, *following;
+
+	list_each(node, following, &link->queries) {
+		struct agent_query *query = list_entry(node,
+		    struct agent_query, node);
+		int r;
+
+		if (!query->sent || query->seq != msg->seq)
+			continue;
+		r = judge_reply(query, msg);
+		if (r < 0) {
+			fail_query(query, r);
+			return;
+		}
+		if (r == 0)
+			agent_query_cancel(query);
+		query->fn(query->arg, 0, msg, r == 0);
+		return;
+	}
+}
+
 static void
 take_message(struct agent_link *link, const struct agent_msg *msg)
 {
@@ -178,8 +284,15 @@ take_message(struct agent_link *link, const struct agent_msg *msg)
 	case AGENT_OPEN:
 		take_open(link, msg);
 		break;
-	case AGENT_SHUTDOWN:
+	case AGENT_PORTS:
+	case AGENT_STATS:
+		take_answer(link, msg);
+		break;
 	case AGENT_PING:
+		if (link->on_pong != NULL)
+			link->on_pong(link->arg);
+		break;
+	case AGENT_SHUTDOWN:
 	case AGENT_READY:
 		break;
 	}
@@ -237,6 +350,28 @@ agent_link_start(struct agent_link *link, int fd)
 }
 
 static void
+on_dialled(void *arg, int fd)
+{
+	struct agent_link *link = arg;
+	int r = fd < 0 ? fd : agent_link_start(link, fd);
+
+	if (r == 0)
+		return;
+	stop_with(link, r);
+	link->on_lost(link->arg, r == -ETIMEDOUT ?
+	    "the VMM does not connect to the guest's agent" :
+	    r == -ECONNREFUSED ? "the guest's agent does not listen" :
+	    "the guest's agent cannot be reached");
+}
+
+int
+agent_link_dial(struct agent_link *link, int fd)
+{
+	return vsock_dial_start(&link->dial, link->events, fd, AGENT_VSOCK_CTL,
+	    DIAL_TIMEOUT_MS, on_dialled, link);
+}
+
+static void
 open_too_late(void *arg)
 {
 	finish_open(arg, -ETIMEDOUT, 0);
@@ -247,7 +382,7 @@ agent_link_open(struct agent_link *link, struct stream_request *open,
     int64_t timeout_ms, void (*fn)(void *arg, int error, uint32_t port),
     void *arg)
 {
-	if (link->fd < 0)
+	if (!agent_link_active(link))
 		return -EAGAIN;
 	if (getrandom(open->nonce, sizeof(open->nonce), 0) !=
 	    (ssize_t)sizeof(open->nonce))
@@ -281,6 +416,49 @@ stream_request_cancel(struct stream_request *open)
 	event_timer_clear(&open->again);
 }
 
+static void
+query_too_late(void *arg)
+{
+	fail_query(arg, -ETIMEDOUT);
+}
+
+int
+agent_link_ask(struct agent_link *link, struct agent_query *query,
+    enum agent_type type, int64_t timeout_ms,
+    void (*fn)(void *arg, int error, const struct agent_msg *msg, bool last),
+    void *arg)
+{
+	if (link->fd < 0)
+		return -EAGAIN;
+	query->type = type;
+	query->sent = false;
+	query->next = query->total = 0;
+	if (link->ready) {
+		int r = send_query(link, query);
+
+		if (r < 0)
+			return r;
+	}
+	query->link = link;
+	query->fn = fn;
+	query->arg = arg;
+	query->pending = true;
+	list_insert(&link->queries, &query->node);
+	event_timer_set(link->events, &query->deadline, timeout_ms,
+	    query_too_late, query);
+	return 0;
+}
+
+void
+agent_query_cancel(struct agent_query *query)
+{
+	if (!query->pending)
+		return;
+	query->pending = false;
+	list_remove(&query->node);
+	event_timer_clear(&query->deadline);
+}
+
 int
 agent_link_shutdown(struct agent_link *link, uint32_t timeout_ms)
 {
@@ -289,5 +467,16 @@ agent_link_shutdown(struct agent_link *link, uint32_t timeout_ms)
 	if (link->fd < 0 || !link->ready)
 		return -EAGAIN;
 	agent_client_shutdown(&link->codec, AGENT_REBOOT, timeout_ms, message);
+	return transmit(link, message);
+}
+
+int
+agent_link_ping(struct agent_link *link)
+{
+	uint8_t message[AGENT_MSG_SIZE];
+
+	if (link->fd < 0 || !link->ready)
+		return -EAGAIN;
+	agent_client_ping(&link->codec, message);
 	return transmit(link, message);
 }

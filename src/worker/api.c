@@ -23,6 +23,9 @@ static const struct api_op ops[] = {
 	{ "vm.show", 0, api_vm_show },
 	{ "vm.exec", 0, api_vm_exec },
 	{ "vm.logs", 0, api_vm_logs },
+	{ "vm.set", 0, api_vm_set },
+	{ "vm.ports", 0, api_vm_ports },
+	{ "vm.stats", 0, api_vm_stats },
 	{ "image.import", 1, api_image_import },
 	{ "image.list", 0, api_image_list },
 	{ "image.show", 0, api_image_show },
@@ -64,6 +67,14 @@ api_version(struct peer *peer, const cJSON *line)
 	json_bool(&result, "embedded", w->config.embedded != 0);
 	json_bool(&result, "kvm", w->config.kvm != 0);
 	json_text(&result, "vmm", "qemu");
+	if (w->config.dns_port != 0) {
+		char ip[16], names[32];
+
+		ipv4_text(w->config.dns_ipv4, ip);
+		(void)format(names, sizeof(names), "%s:%u", ip,
+		    w->config.dns_port);
+		json_text(&result, "names", names);
+	}
 	peer_answer(peer, &result, -1);
 }
 
@@ -138,6 +149,9 @@ api_abandon(struct peer *peer)
 	event_task_clear(&request->again);
 	machine_wait_end(&request->waiter);
 	stream_request_cancel(&request->stream);
+	vsock_dial_cancel(&request->dial);
+	agent_query_cancel(&request->query);
+	buf_free(&request->partial);
 	if (request->import != NULL)
 		import_cancel(request->import);
 	request->import = NULL;

@@ -49,6 +49,16 @@ void	 api_vm_list(struct peer *peer, const cJSON *line);
 void	 api_vm_show(struct peer *peer, const cJSON *line);
 void	 api_vm_exec(struct peer *peer, const cJSON *line);
 void	 api_vm_logs(struct peer *peer, const cJSON *line);
+void	 api_vm_set(struct peer *peer, const cJSON *line);
+
+/*
+ * Reads a request that names a VM and nothing else. NULL: has been refused.
+ */
+struct machine *api_target(struct peer *peer, const cJSON *line);
+
+/* Handlers, api_inspect.c. */
+void	 api_vm_ports(struct peer *peer, const cJSON *line);
+void	 api_vm_stats(struct peer *peer, const cJSON *line);
 
 /* Handlers, api_catalog.c. */
 void	 api_image_import(struct peer *peer, const cJSON *line);

@@ -38,8 +38,8 @@ answer_image(struct peer *peer, const char *name)
 	struct failure f = { .code = FAIL_NONE };
 
 	if (image == NULL) {
-		failure_set(&f, FAIL_NOT_FOUND, "image %s: not found; see `banger "
-		    "image list`", name);
+		(void)catalog_missing(peer->w, STORE_IMAGES, name,
+		    "see `banger image list`", &f);
 		peer_refuse(peer, &f);
 		return;
 	}
@@ -55,8 +55,8 @@ answer_kernel(struct peer *peer, const char *name)
 	struct failure f = { .code = FAIL_NONE };
 
 	if (kernel == NULL) {
-		failure_set(&f, FAIL_NOT_FOUND, "kernel %s: not found; see `banger "
-		    "kernel list`", name);
+		(void)catalog_missing(peer->w, STORE_KERNELS, name,
+		    "see `banger kernel list`", &f);
 		peer_refuse(peer, &f);
 		return;
 	}

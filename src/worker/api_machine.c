@@ -8,13 +8,17 @@
 
 #include "privsep/log.h"
 #include "worker/api.h"
+#include "worker/machine_disk.h"
 
 enum {
 	STOP_TIMEOUT_MS = 30 * 1000,
 	STOP_TIMEOUT_MAX_MS = 3600 * 1000,
 	EXEC_TIMEOUT_MS = 10 * 1000,
-	EXTRA_FIELDS_MAX = 2,
+	EXTRA_FIELDS_MAX = 4,
 };
+
+/* What a client may ask for. */
+#define DISK_BYTES_MAX (UINT64_C(1) << 46)
 
 static void PRINTF_LIKE(3, 4)
 refuse(struct peer *peer, enum failure_code code, const char *fmt, ...)
@@ -69,6 +73,12 @@ target(struct peer *peer, const cJSON *line, const struct json_field *extra,
 	if (m == NULL)
 		peer_refuse(peer, &f);
 	return m;
+}
+
+struct machine *
+api_target(struct peer *peer, const cJSON *line)
+{
+	return target(peer, line, NULL, 0);
 }
 
 /* ---- running and starting ---- */
@@ -146,7 +156,7 @@ api_vm_run(struct peer *peer, const cJSON *line)
 		{ "memory_mib", JSON_U32, false, MEM_MIB_MIN, MEM_MIB_MAX,
 		    &wish.mem_mib },
 		{ "disk_size_bytes", JSON_U64, false, 1,
-		    UINT64_C(1) << 46, &wish.disk_bytes },
+		    DISK_BYTES_MAX, &wish.disk_bytes },
 		{ "nat", JSON_BOOL, false, 0, 0, &wish.nat },
 		{ "init", JSON_TEXT, false, 0, 0, &init },
 	};
@@ -327,6 +337,34 @@ api_vm_delete(struct peer *peer, const cJSON *line)
 	machine_end(m, true, &f);
 }
 
+/* ---- changing ---- */
+
+void
+api_vm_set(struct peer *peer, const cJSON *line)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	struct machine_change change = {
+		.has_nat = cJSON_GetObjectItemCaseSensitive(line, "nat") !=
+		    NULL,
+	};
+	const struct json_field extra[] = {
+		{ "vcpu", JSON_U32, false, 1, VCPU_MAX, &change.vcpus },
+		{ "memory_mib", JSON_U32, false, MEM_MIB_MIN, MEM_MIB_MAX,
+		    &change.mem_mib },
+		{ "disk_size_bytes", JSON_U64, false, 1, DISK_BYTES_MAX,
+		    &change.disk_bytes },
+		{ "nat", JSON_BOOL, false, 0, 0, &change.nat },
+	};
+	struct machine *m = target(peer, line, extra, ARRAY_SIZE(extra));
+
+	if (m == NULL)
+		return;
+	if (machine_set(m, &change, &f) < 0)
+		peer_refuse(peer, &f);
+	else
+		answer_machine(peer, m);
+}
+
 /* ---- looking ---- */
 
 void
@@ -357,8 +395,10 @@ api_vm_show(struct peer *peer, const cJSON *line)
 {
 	struct machine *m = target(peer, line, NULL, 0);
 
-	if (m != NULL)
-		answer_machine(peer, m);
+	if (m == NULL)
+		return;
+	machine_disk_look(m);
+	answer_machine(peer, m);
 }
 
 void
@@ -400,22 +440,23 @@ refuse_stream(struct peer *peer, const struct machine *m, int error)
 		    strerror(-error), name);
 }
 
-/* The agent has set a port aside, or not. */
+/* The stream's connection is there, or not; so may the VM have gone. */
 static void
-on_stream(void *arg, int error, uint32_t port)
+on_connected(void *arg, int fd)
 {
 	struct buf result = BUF_INIT(PEER_LINE_MAX);
 	struct peer *peer = arg;
-	struct machine *m = machine_by_id(peer->w, peer->request.vm);
+	const struct machine *m = machine_by_id(peer->w, peer->request.vm);
 	char nonce[2 * STREAM_NONCE_SIZE + 1];
-	int fd = -1;
 	size_t i;
 
-	if (error == 0)
-		error = mon_socket_open(&peer->w->mon, m->row.id,
-		    SOCKET_STREAM, port, &fd);
-	if (error < 0) {
-		refuse_stream(peer, m, error);
+	if (m == NULL) {
+		close_fdp(&fd);
+		refuse(peer, FAIL_NOT_FOUND, "the VM was deleted meanwhile");
+		return;
+	}
+	if (fd < 0) {
+		refuse_stream(peer, m, fd);
 		return;
 	}
 	for (i = 0; i < STREAM_NONCE_SIZE; i++)
@@ -424,6 +465,20 @@ on_stream(void *arg, int error, uint32_t port)
 	json_text(&result, "nonce", nonce);
 	json_text(&result, "init", m->row.init_none ? "none" : "image");
 	peer_answer(peer, &result, fd);
+}
+
+/* The agent has set a port aside, or not. */
+static void
+on_stream(void *arg, int error, uint32_t port)
+{
+	struct peer *peer = arg;
+	struct machine *m = machine_by_id(peer->w, peer->request.vm);
+
+	if (error < 0)
+		refuse_stream(peer, m, error);
+	else
+		machine_stream(m, port, &peer->request.dial, on_connected,
+		    peer);
 }
 
 void

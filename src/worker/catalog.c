@@ -5,6 +5,7 @@
  */
 #include "worker/catalog.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -164,6 +165,29 @@ remove_files(struct worker *w, enum store_kind kind, const char *name)
 		(void)store_remove(&w->store, kind, name, files[i]);
 }
 
+/* Whether NAME was found damaged when the store was read, or before. */
+static bool
+was_set_aside(struct worker *w, enum store_kind kind, const char *name)
+{
+	_cleanup_close_ int fd = store_file(&w->store, kind, name, "json.bad",
+	    O_PATH);
+
+	return fd >= 0;
+}
+
+int
+catalog_missing(struct worker *w, enum store_kind kind, const char *name,
+    const char *hint, struct failure *f)
+{
+	const char *what = kind == STORE_IMAGES ? "image" : "kernel";
+
+	if (was_set_aside(w, kind, name))
+		return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: its files are "
+		    "damaged, it was set aside; import it again", what, name);
+	return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: not found; %s", what,
+	    name, hint);
+}
+
 /* Row first: what is left then belongs to nothing. 0, or -1 with *F. */
 static int
 delete_object(struct worker *w, enum store_kind kind, const char *name,
@@ -171,6 +195,8 @@ delete_object(struct worker *w, enum store_kind kind, const char *name,
 {
 	int r = store_remove(&w->store, kind, name, "json");
 
+	if (r == 0)
+		r = store_remove(&w->store, kind, name, "json.bad");
 	if (r < 0)
 		return failure_set(f, FAIL_INTERNAL, "%s %s: cannot be removed: %s",
 		    kind == STORE_IMAGES ? "image" : "kernel", name,
@@ -185,11 +211,13 @@ image_delete(struct worker *w, const char *name, struct failure *f)
 {
 	struct image *image = image_find(w, name);
 
-	if (image == NULL)
-		return failure_set(f, FAIL_NOT_FOUND, "image %s: not found; see "
-		    "`banger image list`", name);
+	if (image == NULL && !was_set_aside(w, STORE_IMAGES, name))
+		return catalog_missing(w, STORE_IMAGES, name,
+		    "see `banger image list`", f);
 	if (delete_object(w, STORE_IMAGES, name, f) < 0)
 		return -1;
+	if (image == NULL)
+		return 0;
 	list_remove(&image->node);
 	free(image);
 	return 0;
@@ -200,11 +228,13 @@ kernel_delete(struct worker *w, const char *name, struct failure *f)
 {
 	struct kernel *kernel = kernel_find(w, name);
 
-	if (kernel == NULL)
-		return failure_set(f, FAIL_NOT_FOUND, "kernel %s: not found; see "
-		    "`banger kernel list`", name);
+	if (kernel == NULL && !was_set_aside(w, STORE_KERNELS, name))
+		return catalog_missing(w, STORE_KERNELS, name,
+		    "see `banger kernel list`", f);
 	if (delete_object(w, STORE_KERNELS, name, f) < 0)
 		return -1;
+	if (kernel == NULL)
+		return 0;
 	list_remove(&kernel->node);
 	free(kernel);
 	return 0;
@@ -282,6 +312,7 @@ finish_image(const struct import *import,
 		free(image);
 		return r;
 	}
+	(void)store_remove(&w->store, STORE_IMAGES, import->name, "json.bad");
 	list_insert(&w->images, &image->node);
 	return 0;
 }
@@ -299,6 +330,7 @@ fill_kernel_row(struct kernel_row *row, const struct import *import,
 	row->initrd_bytes = result->initrd_bytes;
 	row->initrd_modules_bytes = result->initrd_modules_bytes;
 	row->pvh = result->pvh;
+	row->vsock = result->vsock;
 	memcpy(row->agent, import->w->build_id, sizeof(row->agent));
 	row->created_s = worker_now_s();
 }
@@ -322,11 +354,13 @@ finish_kernel(const struct import *import,
 		r = commit_file(import, kernel_files[FILE_INITRD]);
 	if (r == 0)
 		r = kernel_save(w, kernel);
-	if (r < 0)
+	if (r < 0) {
 		remove_files(w, STORE_KERNELS, import->name);
-	else
-		list_insert(&w->kernels, &steal_ptr(&kernel)->node);
-	return r;
+		return r;
+	}
+	(void)store_remove(&w->store, STORE_KERNELS, import->name, "json.bad");
+	list_insert(&w->kernels, &steal_ptr(&kernel)->node);
+	return 0;
 }
 
 static void

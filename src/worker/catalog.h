@@ -26,8 +26,16 @@ struct image *image_find(struct worker *w, const char *name);
 struct kernel *kernel_find(struct worker *w, const char *name);
 
 /*
+ * Sets *F for NAME of KIND, which cannot be found: there is none, then HINT
+ * tells what to do, or its row or files were damaged and it was set aside.
+ * Returns -1.
+ */
+int	 catalog_missing(struct worker *w, enum store_kind kind,
+	    const char *name, const char *hint, struct failure *f);
+
+/*
  * Remove row and files, row first: what is left of an interrupted removal is
- * swept at the next start. 0, or -1 with *F.
+ * swept at the next start. Also of one that was set aside. 0, or -1 with *F.
  */
 int	 image_delete(struct worker *w, const char *name, struct failure *f);
 int	 kernel_delete(struct worker *w, const char *name, struct failure *f);

@@ -15,12 +15,18 @@ enum { TAIL_BYTES = 4096, READ_BYTES = 4096, DRAIN_READS = 64 };
 
 static const char suffix[] = "console";
 
+/* "reboot: Power down", "reboot: System halted" (Linux, kernel/reboot.c). */
+static const char last_words[] = "reboot: ";
+
 void
-console_init(struct console *console, struct store *store, const char *name)
+console_init(struct console *console, struct store *store, const char *name,
+    void (*on_halt)(void *arg), void *arg)
 {
 	memset(console, 0, sizeof(*console));
 	console->store = store;
 	console->sock = console->log = -1;
+	console->on_halt = on_halt;
+	console->arg = arg;
 	(void)format(console->name, sizeof(console->name), "%s", name);
 }
 
@@ -108,16 +114,39 @@ console_note(struct console *console, const char *text)
 	append(console, "\n", 1);
 }
 
+/* True when the last words end in these LEN bytes. */
+static bool
+hear_halt(struct console *console, const char *bytes, size_t len)
+{
+	bool heard = false;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (bytes[i] != last_words[console->matched])
+			console->matched = 0;
+		if (bytes[i] == last_words[console->matched])
+			console->matched++;
+		if (console->matched == sizeof(last_words) - 1) {
+			console->matched = 0;
+			heard = true;
+		}
+	}
+	return heard;
+}
+
 /* Copies what one read gives; false when there is nothing more to wait for. */
 static bool
 pump(struct console *console)
 {
 	char bytes[READ_BYTES];
-	ssize_t n = recv(console->sock, bytes, sizeof(bytes), MSG_DONTWAIT);
+	ssize_t n = read(console->sock, bytes, sizeof(bytes));
 
-	if (n > 0)
-		append(console, bytes, (size_t)n);
-	return n > 0;
+	if (n <= 0)
+		return false;
+	append(console, bytes, (size_t)n);
+	if (hear_halt(console, bytes, (size_t)n))
+		console->on_halt(console->arg);
+	return true;
 }
 
 static void
@@ -143,6 +172,11 @@ console_attach(struct console *console, struct events *events, int sock)
 	int r;
 
 	console->sock = sock;
+	/* One that would block must not: the guest decides what it says. */
+	if (fcntl(sock, F_SETFL, O_NONBLOCK) < 0) {
+		detach(console);
+		return -EBADF;
+	}
 	r = event_io_start(events, &console->io, sock, EPOLLIN, on_output,
 	    console);
 	if (r < 0)
@@ -161,6 +195,27 @@ console_close(struct console *console)
 	detach(console);
 	close_fdp(&console->log);
 	console->log = -1;
+}
+
+/*
+ * A panic is told by its first lines; what follows is a trace. Where they begin,
+ * cut off after LINES; NULL without one.
+ */
+static char *
+panic_lines(char *text, unsigned int lines)
+{
+	char *start = strstr(text, "Kernel panic - not syncing"), *end;
+
+	if (start == NULL)
+		return NULL;
+	while (start > text && start[-1] != '\n')
+		start--;
+	end = start;
+	while (lines-- > 0 && (end = strchr(end, '\n')) != NULL)
+		end++;
+	if (end != NULL)
+		end[-1] = '\0';
+	return start;
 }
 
 /* Makes TEXT printable and returns where its last LINES begin. */
@@ -186,7 +241,7 @@ console_tail(struct store *store, const char *name, unsigned int lines)
 {
 	_cleanup_close_ int fd = store_file(store, STORE_VMS, name, suffix,
 	    O_RDONLY);
-	char text[TAIL_BYTES + 1];
+	char text[TAIL_BYTES + 1], *tail, *panic;
 	struct stat st;
 	ssize_t n;
 
@@ -200,5 +255,7 @@ console_tail(struct store *store, const char *name, unsigned int lines)
 		if (text[i] == '\0')
 			text[i] = '?';
 	text[n] = '\0';
-	return strdup(last_lines(text, lines));
+	tail = last_lines(text, lines);
+	panic = panic_lines(text, lines);
+	return strdup(panic != NULL ? panic : tail);
 }

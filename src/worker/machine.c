@@ -119,10 +119,10 @@ machine_new(struct worker *w, const struct machine_row *row)
 		return NULL;
 	m->w = w;
 	m->row = *row;
-	m->said_fd = m->disk_fd = -1;
+	m->said_fd = m->disk_fd = m->api_fd = -1;
 	list_init(&m->waiters);
 	machine_id_text(row->id, id);
-	console_init(&m->console, &w->store, id);
+	console_init(&m->console, &w->store, id, machine_halting, m);
 	machine_connect_init(m);
 	link_in(w, m);
 	return m;
@@ -133,6 +133,7 @@ machine_free(struct machine *m)
 {
 	event_timer_clear(&m->deadline);
 	event_timer_clear(&m->retry);
+	machine_api_close(m);
 	event_task_clear(&m->begin);
 	event_task_clear(&m->finish);
 	failure_clear(&m->failure);
@@ -152,7 +153,7 @@ machine_save(const struct machine *m)
 	machine_id_text(m->row.id, id);
 	machine_row_write(&row, &m->row);
 	/* After a crash of the host a VM that was to be deleted is welcome to
-	 * be lost: its disk is swept then. */
+	 * be lost: what is left of it is known by its mark, and goes. */
 	r = store_save(&m->w->store, STORE_VMS, id, &row, !m->row.rm);
 	if (r < 0)
 		log_error("VM %s: row not saved: %s", m->row.name,
@@ -337,12 +338,11 @@ fill_row(struct worker *w, const struct machine_wish *wish,
 		    row->name, row->vcpus, row->mem_mib, VCPU_MAX,
 		    MEM_MIB_MIN);
 	if (image == NULL)
-		return failure_set(f, FAIL_NOT_FOUND, "image %.70s: not found; "
-		    "import one: banger image import --name NAME FILE",
-		    image_name);
+		return catalog_missing(w, STORE_IMAGES, image_name, "import "
+		    "one: banger image import --name NAME FILE", f);
 	if (kernel == NULL)
-		return failure_set(f, FAIL_NOT_FOUND, "kernel %.70s: not found; "
-		    "import one: banger kernel import PATH", kernel_name);
+		return catalog_missing(w, STORE_KERNELS, kernel_name, "import "
+		    "one: banger kernel import PATH", f);
 	if (choose_disk(w, image, wish->disk_bytes, &row->disk_bytes, f) < 0)
 		return -1;
 	memcpy(row->image, image->row.name, sizeof(row->image));
@@ -350,6 +350,7 @@ fill_row(struct worker *w, const struct machine_wish *wish,
 	row->nat = wish->nat;
 	row->init_none = wish->init_none;
 	row->rm = wish->rm;
+	row->vmm = w->config.vmm;
 	row->state = MACHINE_STOPPED;
 	row->created_s = worker_now_s();
 	return 0;
@@ -360,6 +361,7 @@ machine_create(struct worker *w, const struct machine_wish *wish,
     struct failure *f)
 {
 	struct machine_row row = { .id = 0 };
+	char id[VM_ID_HEX + 1];
 	struct machine *m;
 	int r;
 
@@ -378,9 +380,13 @@ machine_create(struct worker *w, const struct machine_wish *wish,
 	}
 	m->stored = true;
 	m->row.state = MACHINE_STARTING;
-	r = machine_save(m);
+	machine_id_text(row.id, id);
+	r = row.rm ? store_mark_volatile(&w->store, STORE_VMS, id) : 0;
+	if (r == 0)
+		r = machine_save(m);
 	m->row.state = MACHINE_STOPPED;
 	if (r < 0) {
+		(void)store_remove(&w->store, STORE_VMS, id, "volatile");
 		failure_set(f, failure_of(r), "VM %s: cannot be stored: %s",
 		    row.name, strerror(-r));
 		machine_free(m);

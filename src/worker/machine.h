@@ -55,17 +55,26 @@ struct machine {
 	enum machine_step step;
 	unsigned int held;		/* enum machine_held */
 	int32_t pid;
+	char tap[16];			/* of this start */
 	struct job *disk_job, *initrd_job;
 	int disk_fd;			/* of a disk that is being made, or -1 */
+	void (*disk_done)(struct machine *m, const struct failure *f);
 	struct event_timer deadline;	/* of start or stop */
-	struct event_timer retry;	/* to connect */
+	int64_t stop_by_ms;		/* event_now_ms() time */
+	struct event_timer retry;	/* to connect; to be greeted */
 	unsigned int tries;
 	struct event_task begin, finish;
 	struct console console;
 	struct agent_link link;
+	int api_fd;			/* to Firecracker's API, or -1 */
+	struct event_io api_io;
+	bool halting, halted;		/* its kernel may have, it has */
+	struct event_timer halt;	/* until the agent has shown otherwise */
 	int said_fd;			/* the VMM's standard error, or -1 */
 	struct event_io said_io;
-	char said[160];			/* its last line */
+	char said[160];			/* its last whole line */
+	char saying[160];		/* the line it is at, cut to fit */
+	size_t saying_len;
 	struct failure failure;		/* why it is being ended */
 	struct list waiters;
 };
@@ -120,6 +129,21 @@ struct machine_wish {
 struct machine *machine_create(struct worker *w,
 	    const struct machine_wish *wish, struct failure *f);
 
+/* What a client may change of a VM; 0: stays as it is. */
+struct machine_change {
+	uint32_t vcpus, mem_mib;
+	uint64_t disk_bytes;
+	bool has_nat, nat;
+};
+
+/*
+ * Changes M's row, durably. NAT applies at once, all else at the next start,
+ * which row.restart_needed tells of a M that runs. 0, or -1 with *F and nothing
+ * was changed.
+ */
+int	 machine_set(struct machine *m, const struct machine_change *change,
+	    struct failure *f);
+
 /* By name, id, or a unique beginning of it (4 digits at least). NULL with *F. */
 struct machine *machine_find(struct worker *w, const char *key,
 	    struct failure *f);
@@ -149,8 +173,51 @@ void	 machine_end(struct machine *m, bool delete, const struct failure *f);
 /* The monitor says that M's VMM has exited. */
 void	 machine_exited(struct machine *m, const struct vmm_exit_event *event);
 
-/* Connects the agent's channel of a running M unless it is. 0 or -errno. */
+/*
+ * Begins to connect the agent's channel of a running M unless it is connected
+ * already: m->link's callbacks tell how it went. 0 or -errno.
+ */
 int	 machine_link(struct machine *m);
+
+/*
+ * Has the agent of M, which is stopping, end its guest in what time is left.
+ * 0; -EAGAIN when there is no agent to ask.
+ */
+int	 machine_ask(struct machine *m);
+
+/*
+ * Presses Ctrl-Alt-Del in the guest of a running M: 0, or -errno (-ENOTSUP: its
+ * VMM has no such key). Whether the guest cares is not known.
+ */
+int	 machine_ctrl_alt_del(struct machine *m);
+
+/* Gives the connection to the VMM's API up. */
+void	 machine_api_close(struct machine *m);
+
+/*
+ * ARG, a struct machine, has said that its kernel halts. Firecracker goes on
+ * when its guest has powered itself off: unless the agent still answers, the
+ * VMM is ended then.
+ */
+void	 machine_halting(void *arg);
+
+/* The agent has answered: M is alive. */
+void	 machine_alive(struct machine *m);
+
+/*
+ * Connects stream PORT, which M's agent has lent on m->link. FN is called once,
+ * with the connected fd, FN's to close, or -errno; perhaps before this returns,
+ * else DIAL, zeroed before its first use, must stay until then, or be cancelled.
+ */
+void	 machine_stream(struct machine *m, uint32_t port,
+	    struct vsock_dial *dial, void (*fn)(void *arg, int fd), void *arg);
+
+/*
+ * Whether a VM of VMM (enum vmm_kind) with KERNEL could be reached at all. 0,
+ * or -1 with *F, which names MACHINE.
+ */
+int	 machine_check_link(const char *machine, uint32_t vmm,
+	    const struct kernel_row *kernel, struct failure *f);
 
 /* Writes the row. 0, or -errno and said in the log. */
 int	 machine_save(const struct machine *m);

@@ -9,35 +9,54 @@
 
 #include "privsep/log.h"
 #include "vmm/driver.h"
-#include "worker/machine.h"
+#include "worker/machine_disk.h"
 
 enum {
 	KILL_PATIENCE_MS = 10 * 1000,
 	/* Of a stop's time, kept for the VMM to end after its guest. */
 	STOP_RESERVE_MS = 1000,
+	STOP_GREETING_MS = 2000,
 	SAID_MAX = 512,
+	SAID_READS = 8,			/* at the end; it may not stop talking */
 };
 
 /* ---- what the VMM says ---- */
 
-/* Takes what is there of the VMM's standard error. False at its end. */
+/* The line that has come together, without what could steer a terminal. */
+static void
+end_line(struct machine *m)
+{
+	size_t i;
+
+	m->saying[m->saying_len] = '\0';
+	m->saying_len = 0;
+	if (m->saying[0] == '\0' || vmm_line_is_noise(m->saying))
+		return;
+	for (i = 0; m->saying[i] != '\0'; i++)
+		if ((unsigned char)m->saying[i] < 0x20 ||
+		    (unsigned char)m->saying[i] >= 0x7f)
+			m->saying[i] = '?';
+	memcpy(m->said, m->saying, sizeof(m->said));
+	console_note(&m->console, m->said);
+}
+
+/*
+ * Takes what is there of the VMM's standard error; QEMU writes a line in
+ * pieces. False at its end.
+ */
 static bool
 hear(struct machine *m)
 {
-	char text[SAID_MAX], *line, *rest;
-	ssize_t n = read(m->said_fd, text, sizeof(text) - 1);
+	char text[SAID_MAX];
+	ssize_t n = read(m->said_fd, text, sizeof(text)), i;
 
 	if (n <= 0)
 		return n < 0 && (errno == EAGAIN || errno == EINTR);
-	text[n] = '\0';
-	rest = text;
-	while ((line = strsep(&rest, "\n")) != NULL) {
-		if (*line == '\0' || qemu_is_waiting(line))
-			continue;
-		(void)snprintf(m->said, sizeof(m->said), "%.*s",
-		    (int)sizeof(m->said) - 1, line);
-		console_note(&m->console, m->said);
-	}
+	for (i = 0; i < n; i++)
+		if (text[i] == '\n')
+			end_line(m);
+		else if (m->saying_len < sizeof(m->saying) - 1)
+			m->saying[m->saying_len++] = text[i];
 	return true;
 }
 
@@ -48,6 +67,7 @@ on_said(void *arg, uint32_t ready UNUSED)
 
 	if (hear(m))
 		return;
+	end_line(m);
 	event_io_stop(&m->said_io);
 	close_fdp(&m->said_fd);
 	m->said_fd = -1;
@@ -71,18 +91,16 @@ machine_listen(struct machine *m, int fd)
 void
 machine_hear_out(struct machine *m)
 {
-	size_t i;
+	int reads;
 
 	if (m->said_fd < 0)
 		return;
-	(void)hear(m);
+	for (reads = 0; reads < SAID_READS && hear(m); reads++)
+		;
+	end_line(m);
 	event_io_stop(&m->said_io);
 	close_fdp(&m->said_fd);
 	m->said_fd = -1;
-	for (i = 0; m->said[i] != '\0'; i++)
-		if ((unsigned char)m->said[i] < 0x20 ||
-		    (unsigned char)m->said[i] >= 0x7f)
-			m->said[i] = '?';
 }
 
 /* ---- the end ---- */
@@ -100,6 +118,7 @@ release(struct machine *m)
 			    mon_error(mon, r));
 	}
 	if (m->held & HELD_TAP) {
+		machine_disk_look(m);
 		r = mon_tap_delete(mon, m->row.id);
 		if (r < 0 && r != -ENOENT)
 			log_error("VM %s: %s", m->row.name,
@@ -113,7 +132,8 @@ release(struct machine *m)
 static int
 remove_stored(const struct machine *m)
 {
-	static const char *const suffixes[] = { "disk", "console", "json" };
+	static const char *const suffixes[] = { "disk", "cow", "console", "json",
+		"volatile" };
 	struct store *store = &m->w->store;
 	char id[VM_ID_HEX + 1];
 	size_t i;
@@ -143,6 +163,7 @@ finish(void *arg)
 	machine_hear_out(m);
 	release(m);
 	m->row.state = MACHINE_STOPPED;
+	m->row.restart_needed = false;
 	m->step = STEP_NONE;
 	told.gone = m->doomed || m->row.rm || (m->failed && m->fresh);
 	if (m->failed)
@@ -227,6 +248,8 @@ machine_end(struct machine *m, bool delete, const struct failure *f)
 	event_task_clear(&m->begin);
 	event_timer_clear(&m->retry);
 	event_timer_clear(&m->deadline);
+	machine_alive(m);
+	machine_api_close(m);
 	machine_drop_jobs(m);
 	agent_link_stop(&m->link);
 	if (!kill_vmm(m))
@@ -242,22 +265,84 @@ stop_too_late(void *arg)
 	machine_end(m, false, NULL);
 }
 
+/*
+ * No agent to ask: Ctrl-Alt-Del, and time to answer it. QEMU's microvm has no
+ * keyboard.
+ */
+static void
+stop_without_agent(struct machine *m)
+{
+	int r = machine_ctrl_alt_del(m);
+
+	if (r == 0) {
+		log_info("VM %s: has no agent to ask, pressed Ctrl-Alt-Del",
+		    m->row.name);
+		return;
+	}
+	log_info("VM %s: has no agent to ask, killing it", m->row.name);
+	machine_end(m, false, NULL);
+}
+
+static void
+not_greeted(void *arg)
+{
+	stop_without_agent(arg);
+}
+
+int
+machine_ask(struct machine *m)
+{
+	int64_t left_ms = m->stop_by_ms - event_now_ms() - STOP_RESERVE_MS;
+	int r = agent_link_shutdown(&m->link,
+	    left_ms > 0 ? (uint32_t)left_ms : 0);
+
+	if (r == 0)
+		event_timer_clear(&m->retry);
+	return r;
+}
+
 void
 machine_stop(struct machine *m, uint32_t timeout_ms)
 {
-	uint32_t agent_ms = timeout_ms > 2 * STOP_RESERVE_MS ?
-	    timeout_ms - STOP_RESERVE_MS : timeout_ms / 2;
-
 	m->row.state = MACHINE_STOPPING;
 	m->asked = true;
-	if (agent_link_shutdown(&m->link, agent_ms) < 0) {
-		log_info("VM %s: has no agent to ask, killing it",
-		    m->row.name);
-		machine_end(m, false, NULL);
-		return;
-	}
+	m->stop_by_ms = event_now_ms() + timeout_ms;
+	/* A short time is halved between the guest and its VMM. */
+	if (timeout_ms <= 2 * STOP_RESERVE_MS)
+		m->stop_by_ms += STOP_RESERVE_MS - timeout_ms / 2;
 	event_timer_set(&m->w->events, &m->deadline, timeout_ms,
 	    stop_too_late, m);
+	if (machine_ask(m) == 0)
+		return;
+	/* A daemon that has just started may not have greeted it yet. */
+	if (agent_link_active(&m->link))
+		event_timer_set(&m->w->events, &m->retry, STOP_GREETING_MS,
+		    not_greeted, m);
+	else
+		stop_without_agent(m);
+}
+
+/* The words for an exit that nobody here caused. */
+static void
+describe_status(const struct machine *m, const struct vmm_exit_event *event,
+    char *out, size_t size)
+{
+	bool firecracker = m->row.vmm == VMM_FIRECRACKER;
+	const char *vmm = firecracker ? "Firecracker or its jailer" : "VMM";
+	const char *text = firecracker ?
+	    firecracker_exit_text(event->exit_code) : NULL;
+
+	if (!event->status_known)
+		(void)format(out, size, "ended");
+	else if (event->exit_code == 0)
+		(void)format(out, size, "ended by the guest");
+	else if (event->exit_code < 0)
+		(void)format(out, size, "%s killed by signal %d", vmm,
+		    -event->exit_code);
+	else
+		(void)format(out, size, "%s failed with status %d%s%s", vmm,
+		    event->exit_code, text != NULL ? ": " : "",
+		    text != NULL ? text : "");
 }
 
 static void
@@ -266,20 +351,14 @@ describe_exit(struct machine *m, const struct vmm_exit_event *event)
 	char *out = m->row.exit;
 	size_t size = sizeof(m->row.exit);
 
-	if (m->killing)
+	if (m->halted && !m->asked)
+		(void)format(out, size, "ended by the guest");
+	else if (m->killing && !m->halted)
 		(void)format(out, size, "killed");
 	else if (m->asked)
 		(void)format(out, size, "stopped");
-	else if (!event->status_known)
-		(void)format(out, size, "ended");
-	else if (event->exit_code == 0)
-		(void)format(out, size, "ended by the guest");
-	else if (event->exit_code < 0)
-		(void)format(out, size, "VMM killed by signal %d",
-		    -event->exit_code);
 	else
-		(void)format(out, size, "VMM failed with status %d",
-		    event->exit_code);
+		describe_status(m, event, out, size);
 }
 
 void
@@ -291,8 +370,8 @@ machine_exited(struct machine *m, const struct vmm_exit_event *event)
 	m->ended = true;
 	describe_exit(m, event);
 	if (m->row.state == MACHINE_STARTING) {
-		console_close(&m->console);
 		machine_hear_out(m);
+		console_close(&m->console);
 		machine_id_text(m->row.id, id);
 		failure_set(&f, FAIL_UNAVAILABLE, "VM %s: %s before its agent "
 		    "answered%s%s", m->row.name, m->row.exit,

@@ -8,14 +8,12 @@
  * before it opens the disk: that is done when the copy is.
  */
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "privsep/log.h"
 #include "worker/catalog.h"
-#include "worker/machine.h"
+#include "worker/machine_disk.h"
 #include "worker/resolv.h"
 #include "worker/work.h"
 
@@ -65,22 +63,28 @@ static void __attribute__((format(printf, 3, 4)))
 guest_failed(struct machine *m, enum failure_code code, const char *fmt, ...)
 {
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
-	char id[VM_ID_HEX + 1], why[256];
+	char id[VM_ID_HEX + 1], why[256], *console;
+	const char *hint = "";
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	machine_hear_out(m);
-	if (m->fresh)
-		failure_set(&f, code, "VM %s: %s%s%s", m->row.name, why,
-		    m->said[0] != '\0' ? "; its VMM said: " : "", m->said);
-	else
-		failure_set(&f, code, "VM %s: %s; see `banger vm logs %s`%s%s",
-		    m->row.name, why, m->row.name,
-		    m->said[0] != '\0' ? "; its VMM said: " : "", m->said);
 	machine_id_text(m->row.id, id);
-	f.console = console_tail(&m->w->store, id, CONSOLE_LINES);
+	console = console_tail(&m->w->store, id, CONSOLE_LINES);
+	if (console == NULL || *console == '\0')
+		hint = "; nothing is on its console: does its kernel boot "
+		    "on this machine?";
+	if (m->fresh)
+		failure_set(&f, code, "VM %s: %s%s%s%s", m->row.name, why,
+		    hint, m->said[0] != '\0' ? "; its VMM said: " : "",
+		    m->said);
+	else
+		failure_set(&f, code, "VM %s: %s%s; see `banger vm logs %s`%s%s",
+		    m->row.name, why, hint, m->row.name,
+		    m->said[0] != '\0' ? "; its VMM said: " : "", m->said);
+	f.console = console;
 	machine_end(m, false, &f);
 }
 
@@ -88,15 +92,6 @@ static void launch(struct machine *m);
 static void connect_sockets(void *arg);
 
 /* ---- disk and initrd ---- */
-
-static void
-tmp_disk(const struct machine *m, char out[STORE_NAME_BYTES])
-{
-	char id[VM_ID_HEX + 1];
-
-	machine_id_text(m->row.id, id);
-	(void)format(out, STORE_NAME_BYTES, "%s.disk", id);
-}
 
 static void
 tmp_initrd(const struct machine *m, char out[STORE_NAME_BYTES])
@@ -112,128 +107,46 @@ machine_drop_jobs(struct machine *m)
 {
 	char tmp[STORE_NAME_BYTES];
 
-	if (m->disk_job != NULL) {
-		job_cancel(m->disk_job);
-		tmp_disk(m, tmp);
-		store_tmp_remove(&m->w->store, tmp);
-	}
+	machine_disk_drop(m);
 	if (m->initrd_job != NULL) {
 		job_cancel(m->initrd_job);
 		tmp_initrd(m, tmp);
 		store_tmp_remove(&m->w->store, tmp);
 	}
-	m->disk_job = m->initrd_job = NULL;
-	close_fdp(&m->disk_fd);
-	m->disk_fd = -1;
+	m->initrd_job = NULL;
 }
 
 /* Goes on as far as the jobs that are done allow. */
 static void
 go_on(struct machine *m)
 {
-	if (m->step == STEP_FILES && m->initrd_job == NULL)
+	/* Firecracker opens its disk as it starts. */
+	if (m->step == STEP_FILES && m->initrd_job == NULL &&
+	    (m->row.vmm == VMM_QEMU || m->disk_job == NULL))
 		launch(m);
 	else if (m->step == STEP_CONNECT && m->disk_job == NULL)
 		connect_sockets(m);
 }
 
-static int
-commit_disk(struct machine *m, bool reflink)
-{
-	char tmp[STORE_NAME_BYTES], id[VM_ID_HEX + 1];
-
-	tmp_disk(m, tmp);
-	machine_id_text(m->row.id, id);
-	m->row.reflink = reflink;
-	return store_commit(&m->w->store, tmp, STORE_VMS, id, "disk");
-}
-
 static void
-disk_copied(void *arg, const struct job_report *report)
+disk_made(struct machine *m, const struct failure *f)
 {
-	struct machine *m = arg;
-	char tmp[STORE_NAME_BYTES];
-	int r = report->error;
-
-	m->disk_job = NULL;
-	if (r == 0)
-		r = commit_disk(m, false);
-	if (r == 0) {
+	if (f == NULL)
 		go_on(m);
-		return;
-	}
-	tmp_disk(m, tmp);
-	store_tmp_remove(&m->w->store, tmp);
-	start_failed(m, failure_of(r), "copying image %s to its disk: %s%s",
-	    m->row.image, report->text[0] != '\0' ? report->text : strerror(-r),
-	    r == -ENOSPC ? "; free some space in the state directory" : "");
-}
-
-/*
- * Makes the disk from the image: by reflink at once, else by a job. 0 (done or
- * under way) or -errno.
- */
-static int
-make_disk(struct machine *m, int image)
-{
-	struct job_spec spec = {
-		.name = "disk copy",
-		.body = work_copy_disk,
-		.fds = { image, m->disk_fd },
-		.nfds = 2,
-		.done = disk_copied,
-		.arg = m,
-	};
-	bool reflink = ioctl(m->disk_fd, FICLONE, image) == 0;
-
-	/* The VMM finds it at its size in either case. */
-	if (ftruncate(m->disk_fd, (off_t)m->row.disk_bytes) < 0)
-		return -errno;
-	if (reflink)
-		return commit_disk(m, true);
-	progress(m, "disk", "copying the image to the VM's disk");
-	return job_start(&m->w->jobs, &spec, &m->disk_job);
-}
-
-static bool
-has_disk(const struct machine *m)
-{
-	char id[VM_ID_HEX + 1];
-	_cleanup_close_ int fd = -1;
-
-	machine_id_text(m->row.id, id);
-	fd = store_file(&m->w->store, STORE_VMS, id, "disk", O_RDONLY);
-	return fd >= 0;
+	else
+		machine_end(m, false, f);
 }
 
 /* 0, or -1 and the start has failed. */
 static int
 prepare_disk(struct machine *m)
 {
-	_cleanup_close_ int image = -1;
-	char tmp[STORE_NAME_BYTES];
-	int r;
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 
-	if (has_disk(m))
+	if (machine_disk_make(m, disk_made, &f) >= 0)
 		return 0;
-	image = store_file(&m->w->store, STORE_IMAGES, m->row.image, "ext4",
-	    O_RDONLY);
-	if (image < 0) {
-		start_failed(m, FAIL_NOT_FOUND, "its disk is gone, and so is "
-		    "image %s", m->row.image);
-		return -1;
-	}
-	tmp_disk(m, tmp);
-	store_tmp_remove(&m->w->store, tmp);
-	r = m->disk_fd = store_tmp(&m->w->store, tmp, STORE_PRIVATE);
-	if (r >= 0)
-		r = make_disk(m, image);
-	if (r < 0) {
-		store_tmp_remove(&m->w->store, tmp);
-		start_failed(m, failure_of(r), "disk: %s", strerror(-r));
-		return -1;
-	}
-	return 0;
+	machine_end(m, false, &f);
+	return -1;
 }
 
 static void
@@ -314,6 +227,7 @@ static int
 prepare_network(struct machine *m)
 {
 	struct mon *mon = &m->w->mon;
+	struct tap_create_reply tap;
 	char message[128], ip[16];
 	int r;
 
@@ -323,7 +237,11 @@ prepare_network(struct machine *m)
 	    m->w->net_moved ? " (the host uses the configured subnet)" : "");
 	progress(m, "network", message);
 	m->held |= HELD_TAP;
-	r = mon_tap_create(mon, m->row.id, m->row.ipv4, m->row.mac);
+	r = mon_tap_create(mon, m->row.id, m->row.ipv4, &tap);
+	if (r == 0) {
+		memcpy(m->row.mac, tap.mac, sizeof(m->row.mac));
+		memcpy(m->tap, tap.tap, sizeof(m->tap));
+	}
 	if (r == 0 && m->row.nat)
 		r = mon_nat_set(mon, m->row.id, true);
 	if (r < 0) {
@@ -331,6 +249,7 @@ prepare_network(struct machine *m)
 		    mon_error(mon, r));
 		return -1;
 	}
+	dns_route(m->w);
 	return 0;
 }
 
@@ -341,6 +260,8 @@ open_config(struct machine *m, int *fd)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(LAUNCH_CONFIG_MAX);
 	struct vmm_spec spec = {
+		.vmm = m->row.vmm,
+		.tap = m->tap,
 		.host = m->row.name,
 		.vcpus = m->row.vcpus,
 		.mem_mib = m->row.mem_mib,
@@ -348,6 +269,7 @@ open_config(struct machine *m, int *fd)
 		.tsc_khz = tsc_khz_since(&m->w->tsc),
 		.init_none = m->row.init_none,
 		.disposable = m->row.rm,
+		.disk_is_block = machine_disk_is_block(m),
 		.ipv4 = m->row.ipv4,
 		.gateway = m->row.gateway,
 		.prefix = m->row.prefix,
@@ -357,7 +279,8 @@ open_config(struct machine *m, int *fd)
 	memcpy(spec.mac, m->row.mac, sizeof(spec.mac));
 	spec.dns_count = resolv_servers(m->w->config.default_dns, spec.dns,
 	    VMM_DNS_MAX);
-	r = qemu_config(&spec, &text);
+	r = spec.vmm == VMM_FIRECRACKER ? firecracker_config(&spec, &text) :
+	    qemu_config(&spec, &text);
 	if (r < 0)
 		return r;
 	r = store_anonymous(&m->w->store, text.data, text.len);
@@ -367,11 +290,14 @@ open_config(struct machine *m, int *fd)
 	return 0;
 }
 
-/* A vmlinux that can be booted saves the guest its decompression. */
+/*
+ * A vmlinux that can be booted saves the guest its decompression; Firecracker
+ * takes nothing else.
+ */
 static const char *
-kernel_file(const struct kernel_row *row)
+kernel_file(const struct kernel_row *row, uint32_t vmm)
 {
-	return (row->vmlinux_bytes > 0 && row->pvh) ||
+	return vmm == VMM_FIRECRACKER || (row->vmlinux_bytes > 0 && row->pvh) ||
 	    row->vmlinuz_bytes == 0 ? "vmlinux" : "vmlinuz";
 }
 
@@ -381,13 +307,11 @@ open_files(struct machine *m, const struct kernel *kernel,
     struct launch_files *files, const char **what)
 {
 	struct store *store = &m->w->store;
-	char id[VM_ID_HEX + 1];
 	int *fds = files->fds;
 
-	machine_id_text(m->row.id, id);
 	*what = "kernel";
 	fds[LAUNCH_KERNEL] = store_file(store, STORE_KERNELS, m->row.kernel,
-	    kernel_file(&kernel->row), O_RDONLY);
+	    kernel_file(&kernel->row, m->row.vmm), O_RDONLY);
 	if (fds[LAUNCH_KERNEL] < 0)
 		return fds[LAUNCH_KERNEL];
 	*what = "initrd";
@@ -395,11 +319,6 @@ open_files(struct machine *m, const struct kernel *kernel,
 	    "initrd", O_RDONLY);
 	if (fds[LAUNCH_INITRD] < 0)
 		return fds[LAUNCH_INITRD];
-	*what = "disk";
-	fds[LAUNCH_DISK] = m->disk_fd >= 0 ? steal_fd(&m->disk_fd) :
-	    store_file(store, STORE_VMS, id, "disk", O_RDWR);
-	if (fds[LAUNCH_DISK] < 0)
-		return fds[LAUNCH_DISK];
 	*what = "VMM configuration";
 	return open_config(m, &fds[LAUNCH_CONFIG]);
 }
@@ -407,13 +326,19 @@ open_files(struct machine *m, const struct kernel *kernel,
 static void
 launch(struct machine *m)
 {
-	struct launch_files files = { { -1, -1, -1, -1 } };
+	struct launch_files files = { { -1, -1, -1 } };
 	const struct kernel *kernel = kernel_find(m->w, m->row.kernel);
-	struct vmm_launch_request request = { .vmm = VMM_QEMU,
+	struct vmm_launch_request request = { .vmm = m->row.vmm,
 		.vcpus = m->row.vcpus, .mem_mib = m->row.mem_mib };
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 	const char *what = "console log";
 	int r, said = -1;
 
+	/* A file for QEMU: it opens it only when the copy is whole. */
+	if (machine_disk_attach(m, m->row.vmm == VMM_FIRECRACKER, &f) < 0) {
+		machine_end(m, false, &f);
+		return;
+	}
 	progress(m, "launch", "starting the VMM");
 	r = kernel == NULL ? -ENOENT : console_open(&m->console, true);
 	if (r == 0)
@@ -485,19 +410,10 @@ connect_sockets(void *arg)
 		    "%s", mon_error(mon, r));
 		return;
 	}
+	/* Not at every retry: on vsock the agent may refuse for a while. */
+	if (m->step != STEP_AGENT)
+		progress(m, "boot", "waiting for the guest's agent");
 	m->step = STEP_AGENT;
-	progress(m, "boot", "waiting for the guest's agent");
-}
-
-int
-machine_link(struct machine *m)
-{
-	int fd, r;
-
-	if (m->link.fd >= 0)
-		return 0;
-	r = mon_socket_open(&m->w->mon, m->row.id, SOCKET_CONTROL, 0, &fd);
-	return r < 0 ? r : agent_link_start(&m->link, fd);
 }
 
 /* ---- agent ---- */
@@ -521,6 +437,9 @@ on_agent_ready(void *arg, const struct agent_hello *hello)
 	struct machine *m = arg;
 	struct vmm_find_reply found;
 
+	/* It was asked to stop before there was anybody to ask. */
+	if (m->row.state == MACHINE_STOPPING)
+		(void)machine_ask(m);
 	if (m->row.state != MACHINE_STARTING)
 		return;
 	if (mon_vmm_find(&m->w->mon, m->row.id, &found) == 0)
@@ -549,12 +468,15 @@ on_agent_lost(void *arg, const char *why)
 
 	if (m->row.state == MACHINE_RUNNING)
 		log_warn("VM %s: %s", m->row.name, why);
-	if (m->row.state == MACHINE_STARTING && !m->ended) {
-		/* Not if the VMM just ended: its exit tells more. */
-		if (m->step == STEP_AGENT)
-			m->step = STEP_CONNECT;
+	/* Not if the VMM just ended: its exit tells more. */
+	if (m->row.state == MACHINE_STARTING && !m->ended)
 		retry_connect(m);
-	}
+}
+
+static void
+on_agent_alive(void *arg)
+{
+	machine_alive(arg);
 }
 
 void
@@ -562,6 +484,7 @@ machine_connect_init(struct machine *m)
 {
 	agent_link_init(&m->link, &m->w->events, on_agent_ready,
 	    on_agent_lost, m);
+	m->link.on_pong = on_agent_alive;
 }
 
 static void
@@ -614,13 +537,23 @@ int
 machine_start(struct machine *m, struct failure *f)
 {
 	struct worker *w = m->w;
+	const struct kernel *kernel;
 
 	if (m->row.state != MACHINE_STOPPED || m->doomed)
 		return failure_set(f, FAIL_STATE, "VM %s: is not stopped",
 		    m->row.name);
-	if (kernel_find(w, m->row.kernel) == NULL)
+	kernel = kernel_find(w, m->row.kernel);
+	if (kernel == NULL)
 		return failure_set(f, FAIL_NOT_FOUND, "VM %s: kernel %s: not found; "
 		    "import it again", m->row.name, m->row.kernel);
+	m->row.vmm = w->config.vmm;
+	if (m->row.vmm == VMM_FIRECRACKER && kernel->row.vmlinux_bytes == 0)
+		return failure_set(f, FAIL_INVALID, "VM %s: kernel %s: has no "
+		    "vmlinux, and Firecracker boots nothing else; import "
+		    "another, or set vmm to qemu", m->row.name,
+		    m->row.kernel);
+	if (machine_check_link(m->row.name, m->row.vmm, &kernel->row, f) < 0)
+		return -1;
 	if (active_machines(w) >= w->config.vm_max)
 		return failure_set(f, FAIL_UNAVAILABLE, "VM %s: no free VM slot: %u "
 		    "run already; stop one", m->row.name, w->config.vm_max);
@@ -630,7 +563,7 @@ machine_start(struct machine *m, struct failure *f)
 	if (!m->fresh)
 		(void)machine_save(m);
 	failure_clear(&m->failure);
-	m->failed = m->asked = m->killing = m->ended = false;
+	m->failed = m->asked = m->killing = m->ended = m->halted = false;
 	m->held = 0;
 	m->said[0] = '\0';
 	event_timer_set(&w->events, &m->deadline, w->start_timeout_ms,

@@ -199,6 +199,12 @@ mon_hello(struct mon *mon, struct hello_reply *reply)
 }
 
 int
+mon_ready(struct mon *mon)
+{
+	return mon_call(mon, &(struct mon_call){ .op = OP_READY });
+}
+
+int
 mon_bridge_ensure(struct mon *mon, struct bridge_ensure_reply *reply)
 {
 	return mon_call(mon, &(struct mon_call){ .op = OP_BRIDGE_ENSURE,
@@ -206,20 +212,23 @@ mon_bridge_ensure(struct mon *mon, struct bridge_ensure_reply *reply)
 }
 
 int
-mon_tap_create(struct mon *mon, uint64_t vm, uint32_t ipv4, uint8_t mac[6])
+mon_tap_create(struct mon *mon, uint64_t vm, uint32_t ipv4,
+    struct tap_create_reply *reply)
 {
 	struct tap_create_request request = { .ipv4 = ipv4 };
-	struct tap_create_reply reply;
+	struct tap_create_reply tap = { .mac = { 0 } };
 	int r = mon_call(mon, &(struct mon_call){ .op = OP_TAP_CREATE,
 	    .vm = vm, .body = &request, .body_len = sizeof(request),
-	    .reply = &reply, .reply_len = sizeof(reply) });
+	    .reply = &tap, .reply_len = sizeof(tap) });
 
-	if (r == 0)
-		memcpy(mac, reply.mac, sizeof(reply.mac));
-	return r;
+	if (r < 0)
+		return r;
+	*reply = tap;
+	reply->tap[sizeof(reply->tap) - 1] = '\0';
+	return 0;
 }
 
-/* For ops that say a VM and nothing else. */
+/* For ops that say a VM, or not even that. */
 static int
 plain_call(struct mon *mon, enum op op, uint64_t vm)
 {
@@ -239,6 +248,41 @@ mon_nat_set(struct mon *mon, uint64_t vm, bool enabled)
 
 	return mon_call(mon, &(struct mon_call){ .op = OP_NAT_SET, .vm = vm,
 	    .body = &request, .body_len = sizeof(request) });
+}
+
+int
+mon_disk_attach(struct mon *mon, uint64_t vm, int fd, bool loop)
+{
+	struct disk_attach_request request = { .loop = loop };
+
+	return mon_call(mon, &(struct mon_call){ .op = OP_DISK_ATTACH,
+	    .vm = vm, .body = &request, .body_len = sizeof(request),
+	    .fds = &fd, .nfds = 1 });
+}
+
+int
+mon_snapshot_create(struct mon *mon, uint64_t vm, const int *fds,
+    uint64_t disk_bytes)
+{
+	struct snapshot_create_request request = { .disk_bytes = disk_bytes };
+
+	return mon_call(mon, &(struct mon_call){ .op = OP_SNAPSHOT_CREATE,
+	    .vm = vm, .body = &request, .body_len = sizeof(request),
+	    .fds = fds, .nfds = SNAPSHOT_FDS });
+}
+
+int
+mon_snapshot_status(struct mon *mon, uint64_t vm,
+    struct snapshot_status_reply *reply)
+{
+	return mon_call(mon, &(struct mon_call){ .op = OP_SNAPSHOT_STATUS,
+	    .vm = vm, .reply = reply, .reply_len = sizeof(*reply) });
+}
+
+int
+mon_snapshot_remove(struct mon *mon, uint64_t vm)
+{
+	return plain_call(mon, OP_SNAPSHOT_REMOVE, vm);
 }
 
 int
@@ -289,4 +333,23 @@ int
 mon_jail_cleanup(struct mon *mon, uint64_t vm)
 {
 	return plain_call(mon, OP_JAIL_CLEANUP, vm);
+}
+
+int
+mon_vmm_stats(struct mon *mon, uint64_t vm, struct vmm_stats_reply *reply)
+{
+	return mon_call(mon, &(struct mon_call){ .op = OP_VMM_STATS, .vm = vm,
+	    .reply = reply, .reply_len = sizeof(*reply) });
+}
+
+int
+mon_resolver_set(struct mon *mon)
+{
+	return plain_call(mon, OP_RESOLVER_SET, 0);
+}
+
+int
+mon_resolver_clear(struct mon *mon)
+{
+	return plain_call(mon, OP_RESOLVER_CLEAR, 0);
 }

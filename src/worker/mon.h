@@ -47,11 +47,22 @@ const char *mon_error(const struct mon *mon, int error);
  * tells the reason. Fds that come back are the caller's.
  */
 int	 mon_hello(struct mon *mon, struct hello_reply *reply);
+int	 mon_ready(struct mon *mon);
 int	 mon_bridge_ensure(struct mon *mon, struct bridge_ensure_reply *reply);
 int	 mon_tap_create(struct mon *mon, uint64_t vm, uint32_t ipv4,
-	    uint8_t mac[6]);
+	    struct tap_create_reply *reply);
 int	 mon_tap_delete(struct mon *mon, uint64_t vm);
 int	 mon_nat_set(struct mon *mon, uint64_t vm, bool enabled);
+
+/* FD stays the caller's. */
+int	 mon_disk_attach(struct mon *mon, uint64_t vm, int fd, bool loop);
+
+/* FDS as enum SNAPSHOT_*; they stay the caller's. */
+int	 mon_snapshot_create(struct mon *mon, uint64_t vm, const int *fds,
+	    uint64_t disk_bytes);
+int	 mon_snapshot_status(struct mon *mon, uint64_t vm,
+	    struct snapshot_status_reply *reply);
+int	 mon_snapshot_remove(struct mon *mon, uint64_t vm);
 
 /*
  * FDS as enum LAUNCH_*; they stay the caller's. *STDERR_FD is the reading end
@@ -70,6 +81,10 @@ int	 mon_vmm_find(struct mon *mon, uint64_t vm,
 	    struct vmm_find_reply *reply);
 int	 mon_vmm_kill(struct mon *mon, uint64_t vm);
 int	 mon_jail_cleanup(struct mon *mon, uint64_t vm);
+int	 mon_vmm_stats(struct mon *mon, uint64_t vm,
+	    struct vmm_stats_reply *reply);
+int	 mon_resolver_set(struct mon *mon);
+int	 mon_resolver_clear(struct mon *mon);
 
 /*
  * Queues what waits on the wire, without blocking. 0, or -EPIPE when the wire

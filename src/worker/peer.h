@@ -18,6 +18,9 @@ struct request {
 	const struct api_op *op;
 	struct machine_waiter waiter;
 	struct stream_request stream;
+	struct vsock_dial dial;		/* of that stream */
+	struct agent_query query;
+	struct buf partial;		/* an answer that waits for its rest */
 	struct import *import;
 	struct event_task again;	/* work put off to the loop */
 	uint64_t vm;			/* the id it is about, or 0 */

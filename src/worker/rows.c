@@ -19,6 +19,12 @@ static const char *const state_names[MACHINE_STATES] = {
 	[MACHINE_STOPPING] = "stopping",
 };
 
+static const char *const disk_names[DISK_BACKENDS] = {
+	[DISK_COPY] = "copy",
+	[DISK_REFLINK] = "reflink",
+	[DISK_SNAPSHOT] = "snapshot",
+};
+
 void
 machine_id_text(uint64_t id, char out[VM_ID_HEX + 1])
 {
@@ -85,32 +91,34 @@ parse_id(const char *text, uint64_t *id)
 	return 0;
 }
 
+/* The place of TEXT among COUNT names, or -EINVAL. */
 static int
-parse_state(const char *text, enum machine_state *state)
+find_name(const char *text, const char *const *names, int count)
 {
-	size_t i;
+	int i;
 
-	for (i = 0; i < MACHINE_STATES; i++)
-		if (strcmp(text, state_names[i]) == 0) {
-			*state = (enum machine_state)i;
-			return 0;
-		}
+	for (i = 0; i < count; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
 	return -EINVAL;
 }
 
 /* The texts of a machine row between the tree and the row. */
 struct machine_texts {
-	const char *id, *name, *image, *kernel, *state, *exit, *last_error;
+	const char *id, *name, *image, *kernel, *state, *disk, *exit;
+	const char *last_error;
 };
 
 static int
 take_machine_texts(const struct machine_texts *text, struct machine_row *row)
 {
-	if (parse_id(text->id, &row->id) < 0 ||
+	int state = find_name(text->state, state_names, MACHINE_STATES);
+	int disk = find_name(text->disk, disk_names, DISK_BACKENDS);
+
+	if (state < 0 || disk < 0 || parse_id(text->id, &row->id) < 0 ||
 	    check_host_label(text->name) < 0 ||
 	    check_object_name(text->image) < 0 ||
 	    check_object_name(text->kernel) < 0 ||
-	    parse_state(text->state, &row->state) < 0 ||
 	    copy_text(row->name, sizeof(row->name), text->name) < 0 ||
 	    copy_text(row->image, sizeof(row->image), text->image) < 0 ||
 	    copy_text(row->kernel, sizeof(row->kernel), text->kernel) < 0 ||
@@ -118,6 +126,8 @@ take_machine_texts(const struct machine_texts *text, struct machine_row *row)
 	    copy_text(row->last_error, sizeof(row->last_error),
 	    text->last_error) < 0)
 		return -EINVAL;
+	row->state = (enum machine_state)state;
+	row->disk = (enum disk_backend)disk;
 	return 0;
 }
 
@@ -148,7 +158,11 @@ machine_row_read(const char *name, const cJSON *tree, struct machine_row *out)
 		{ "init_none", JSON_BOOL, true, 0, 0, &row.init_none },
 		{ "rm", JSON_BOOL, true, 0, 0, &row.rm },
 		{ "kvm", JSON_BOOL, true, 0, 0, &row.kvm },
-		{ "reflink", JSON_BOOL, true, 0, 0, &row.reflink },
+		{ "vmm", JSON_U32, true, VMM_QEMU, VMM_FIRECRACKER,
+		    &row.vmm },
+		{ "disk", JSON_TEXT, true, 0, 0, &text.disk },
+		{ "restart_needed", JSON_BOOL, false, 0, 0,
+		    &row.restart_needed },
 		{ "created_s", JSON_U64, true, 0, 0, &row.created_s },
 		{ "started_s", JSON_U64, true, 0, 0, &row.started_s },
 		{ "exit", JSON_TEXT, false, 0, 0, &text.exit },
@@ -197,7 +211,9 @@ machine_row_write(struct buf *buf, const struct machine_row *row)
 	json_bool(buf, "init_none", row->init_none);
 	json_bool(buf, "rm", row->rm);
 	json_bool(buf, "kvm", row->kvm);
-	json_bool(buf, "reflink", row->reflink);
+	json_number(buf, "vmm", row->vmm);
+	json_text(buf, "disk", disk_names[row->disk]);
+	json_bool(buf, "restart_needed", row->restart_needed);
 	json_number(buf, "created_s", row->created_s);
 	json_number(buf, "started_s", row->started_s);
 	json_text(buf, "exit", row->exit);
@@ -227,16 +243,22 @@ show_network(struct buf *buf, const struct machine_row *row)
 }
 
 void
-machine_row_show(struct buf *buf, const char *key,
-    const struct machine_row *row, int32_t pid)
+machine_row_name(struct buf *buf, const struct machine_row *row)
 {
 	char id[VM_ID_HEX + 1];
 
 	machine_id_text(row->id, id);
-	json_open(buf, key, '{');
 	json_text(buf, "id", id);
 	json_text(buf, "name", row->name);
 	json_text(buf, "state", state_names[row->state]);
+}
+
+void
+machine_row_show(struct buf *buf, const char *key,
+    const struct machine_row *row, int32_t pid)
+{
+	json_open(buf, key, '{');
+	machine_row_name(buf, row);
 	json_text(buf, "image", row->image);
 	json_text(buf, "kernel", row->kernel);
 	json_number(buf, "vcpu", row->vcpus);
@@ -245,10 +267,15 @@ machine_row_show(struct buf *buf, const char *key,
 	json_bool(buf, "nat", row->nat);
 	json_text(buf, "init", row->init_none ? "none" : "image");
 	json_bool(buf, "rm", row->rm);
+	if (row->restart_needed)
+		json_bool(buf, "restart_needed", true);
 	show_network(buf, row);
-	json_text(buf, "vmm", "qemu");
+	json_text(buf, "vmm", row->vmm == VMM_FIRECRACKER ? "firecracker" :
+	    "qemu");
 	json_text(buf, "accel", row->kvm ? "kvm" : "tcg");
-	json_text(buf, "disk_backend", row->reflink ? "reflink" : "copy");
+	json_text(buf, "disk_backend", disk_names[row->disk]);
+	if (row->disk_error[0] != '\0')
+		json_text(buf, "disk_error", row->disk_error);
 	put_time(buf, "created", row->created_s);
 	if (row->started_s != 0)
 		put_time(buf, "started", row->started_s);
@@ -317,7 +344,8 @@ image_row_show(struct buf *buf, const char *key, const struct image_row *row)
 int
 kernel_row_read(const char *name, const cJSON *tree, struct kernel_row *out)
 {
-	struct kernel_row row = { .modules = 0 };
+	/* Rows without the member are older: then it was required. */
+	struct kernel_row row = { .vsock = true };
 	const char *own_name, *kernel_version, *agent;
 	uint32_t version = 0;
 	const struct json_field fields[] = {
@@ -332,6 +360,7 @@ kernel_row_read(const char *name, const cJSON *tree, struct kernel_row *out)
 		{ "initrd_modules_bytes", JSON_U64, true, 0, 0,
 		    &row.initrd_modules_bytes },
 		{ "pvh", JSON_BOOL, true, 0, 0, &row.pvh },
+		{ "vsock", JSON_BOOL, false, 0, 0, &row.vsock },
 		{ "agent", JSON_TEXT, true, 0, 0, &agent },
 		{ "created_s", JSON_U64, true, 0, 0, &row.created_s },
 	};
@@ -359,6 +388,7 @@ kernel_row_write(struct buf *buf, const struct kernel_row *row)
 	json_number(buf, "initrd_bytes", row->initrd_bytes);
 	json_number(buf, "initrd_modules_bytes", row->initrd_modules_bytes);
 	json_bool(buf, "pvh", row->pvh);
+	json_bool(buf, "vsock", row->vsock);
 	json_text(buf, "agent", row->agent);
 	json_number(buf, "created_s", row->created_s);
 	json_close(buf, '}');
@@ -376,6 +406,7 @@ kernel_row_show(struct buf *buf, const char *key, const struct kernel_row *row)
 	json_number(buf, "vmlinux_bytes", row->vmlinux_bytes);
 	json_number(buf, "initrd_bytes", row->initrd_bytes);
 	json_bool(buf, "pvh", row->pvh);
+	json_bool(buf, "vsock", row->vsock);
 	put_time(buf, "created", row->created_s);
 	json_close(buf, '}');
 }

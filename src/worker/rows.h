@@ -22,6 +22,9 @@ enum machine_state {
 	MACHINE_STATES,
 };
 
+/* What a VM's disk is to its image. */
+enum disk_backend { DISK_COPY, DISK_REFLINK, DISK_SNAPSHOT, DISK_BACKENDS };
+
 /* Texts that say why a VM ended; short and single lines. */
 enum { EXIT_BYTES = 96, ERROR_BYTES = 256 };
 
@@ -42,11 +45,14 @@ struct machine_row {
 	bool init_none;			/* the agent stays PID 1 */
 	bool rm;			/* deleted when it ends */
 	bool kvm;			/* of the last start */
-	bool reflink;			/* how the disk was made */
+	uint32_t vmm;			/* likewise, enum vmm_kind */
+	enum disk_backend disk;		/* how it was made */
+	bool restart_needed;		/* runs as it was before a vm.set */
 	uint64_t created_s;		/* Unix time */
 	uint64_t started_s;		/* last time it was ready; 0: never */
 	char exit[EXIT_BYTES];		/* how it ended the last time, or "" */
 	char last_error[ERROR_BYTES];
+	char disk_error[ERROR_BYTES];	/* as last looked at; not stored */
 };
 
 struct image_row {
@@ -67,6 +73,7 @@ struct kernel_row {
 	uint64_t initrd_bytes;
 	uint64_t initrd_modules_bytes;	/* the part that never changes */
 	bool pvh;
+	bool vsock;			/* has what Firecracker's link needs */
 	char agent[64];			/* build_id of the executable in it */
 	uint64_t created_s;
 };
@@ -92,6 +99,9 @@ int	 kernel_row_read(const char *name, const cJSON *tree,
 void	 machine_row_write(struct buf *buf, const struct machine_row *row);
 void	 image_row_write(struct buf *buf, const struct image_row *row);
 void	 kernel_row_write(struct buf *buf, const struct kernel_row *row);
+
+/* Append id, name and state, members of an object that is not the row's. */
+void	 machine_row_name(struct buf *buf, const struct machine_row *row);
 
 /* Append the API's object as member KEY (NULL: array element). */
 void	 machine_row_show(struct buf *buf, const char *key,

@@ -1,8 +1,9 @@
 /*
- * What the worker and its jobs may ask the kernel for. The threat: a client's
- * request or a guest's bytes that take over the worker, and an archive that
- * takes over a job. Neither list has a way to execute anything, to make a
- * socket, to change an identity, to trace, or to mount.
+ * What the worker, its jobs and the process that serves names may ask the
+ * kernel for. The threat: a client's request or a guest's bytes that take over
+ * the worker, an archive that takes over a job, and a packet from whoever is on
+ * this host. No list has a way to execute anything, to make a socket, to change
+ * an identity, to trace, or to mount.
  *
  * A filter is inherited by fork and another one only adds to it, so that the
  * worker's list contains what jobs need; theirs is what is left when the
@@ -97,6 +98,19 @@ static const struct syscall_rule job_rules[] = {
 	ALLOW_ARG(prctl, 0, job_prctls),
 };
 
+/*
+ * No sendmsg(2), whose control data could give a datagram another source
+ * address (ip(7), IP_PKTINFO) than the loopback one that the socket has.
+ */
+static const struct syscall_rule names_rules[] = {
+	/* questions of resolvers, and to the worker */
+	ALLOW(recvfrom), ALLOW(sendto),
+	/* its last words */
+	ALLOW(write), ALLOW(exit), ALLOW(exit_group),
+	/* free(), of what the filter was made from */
+	ALLOW(brk), ALLOW(munmap), ALLOW(madvise),
+};
+
 /* Directories whose resolv.conf may be read; most hosts have one or two. */
 static const char *const resolv_dirs[] = {
 	"/etc", "/run/systemd/resolve", "/run/resolvconf",
@@ -152,4 +166,15 @@ job_confine(void)
 		r = sandbox_files(NULL, 0, NULL, 0);
 	return r < 0 ? r :
 	    sandbox_syscalls(job_rules, ARRAY_SIZE(job_rules));
+}
+
+int
+names_confine(void)
+{
+	int r = sandbox_process();
+
+	if (r == 0)
+		r = sandbox_files(NULL, 0, NULL, 0);
+	return r < 0 ? r :
+	    sandbox_syscalls(names_rules, ARRAY_SIZE(names_rules));
 }

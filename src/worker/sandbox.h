@@ -17,4 +17,10 @@ int	 worker_confine(int store);
  */
 int	 job_confine(void);
 
+/*
+ * Confines the process that serves names: no path, and nothing but datagrams on
+ * the sockets that it has. 0 or -errno.
+ */
+int	 names_confine(void);
+
 #endif

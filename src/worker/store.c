@@ -22,7 +22,7 @@ static const char *const dir_names[STORE_KINDS] = {
 /* What may stand beside an object, its row included. */
 static const char *const suffixes[] = {
 	".json", ".json.bad", ".disk", ".console", ".ext4", ".vmlinuz",
-	".vmlinux", ".initrd",
+	".vmlinux", ".initrd", ".cow", ".volatile",
 };
 
 static int
@@ -147,14 +147,23 @@ read_row(int dir, const char *file, int *error)
 	return r < 0 || text.len == 0 ? NULL : json_parse(text.data, text.len);
 }
 
+static bool
+has_file(int dir, const char *name, const char *suffix)
+{
+	char file[STORE_NAME_BYTES];
+
+	return file_name(file, name, suffix) == 0 &&
+	    faccessat(dir, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int
 visit_row(void *arg, const char *file)
 {
 	_cleanup_json_ cJSON *tree = NULL;
 	struct walk *walk = arg;
 	size_t len = strlen(file), suffix = strlen(".json");
+	int dir = walk->store->dirs[walk->kind], r;
 	char name[STORE_NAME_BYTES];
-	int r;
 
 	if (len <= suffix || strcmp(file + len - suffix, ".json") != 0)
 		return 0;
@@ -163,14 +172,19 @@ visit_row(void *arg, const char *file)
 		set_aside(walk, file);
 		return 0;
 	}
-	tree = read_row(walk->store->dirs[walk->kind], file, &r);
+	tree = read_row(dir, file, &r);
 	if (r < 0)
 		return r;
 	r = tree == NULL ? -EINVAL : walk->fn(walk->arg, name, tree);
 	if (r != -EINVAL)
 		return r;
-	set_aside(walk, file);
-	return 0;
+	if (!has_file(dir, name, "volatile")) {
+		set_aside(walk, file);
+		return 0;
+	}
+	log_info("store: removing %s/%s, torn and of no use",
+	    dir_names[walk->kind], file);
+	return unlinkat(dir, file, 0) < 0 ? -errno : 0;
 }
 
 int
@@ -189,15 +203,6 @@ struct sweep {
 	void *arg;
 };
 
-static bool
-has_bad_row(int dir, const char *name)
-{
-	char bad[STORE_NAME_BYTES];
-
-	return file_name(bad, name, "json.bad") < 0 ||
-	    faccessat(dir, bad, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 static int
 sweep_file(void *arg, const char *file)
 {
@@ -213,7 +218,7 @@ sweep_file(void *arg, const char *file)
 	if (i == ARRAY_SIZE(suffixes) || i <= 1)
 		return 0;
 	if (format(name, sizeof(name), "%.*s", (int)(len - n), file) < 0 ||
-	    sweep->known(sweep->arg, name) || has_bad_row(sweep->dir, name))
+	    sweep->known(sweep->arg, name) || has_file(sweep->dir, name, "json.bad"))
 		return 0;
 	log_info("store: removing %s/%s, which belongs to nothing",
 	    sweep->dir_name, file);
@@ -255,6 +260,21 @@ store_save(struct store *store, enum store_kind kind, const char *name,
 		return r;
 	}
 	return durable ? store_sync(store, kind) : 0;
+}
+
+int
+store_mark_volatile(struct store *store, enum store_kind kind,
+    const char *name)
+{
+	char file[STORE_NAME_BYTES];
+	_cleanup_close_ int fd = -1;
+	int r = file_name(file, name, "volatile");
+
+	if (r < 0)
+		return r;
+	fd = openat(store->dirs[kind], file,
+	    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : 0;
 }
 
 int

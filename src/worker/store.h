@@ -2,12 +2,14 @@
  * The worker's directory: one JSON file per object, with the files that
  * belong to it beside it.
  *
- *	vms/ID.json     ID.disk ID.console
+ *	vms/ID.json     ID.disk or ID.cow, ID.console, ID.volatile
  *	images/NAME.json  NAME.ext4
  *	kernels/NAME.json NAME.vmlinuz NAME.vmlinux NAME.initrd
  *	tmp/            whatever is not finished; emptied at the start
  *
- * An object exists when its JSON file does: that is made last and goes last.
+ * An object exists when its JSON file does: that is made last and goes last. But
+ * NAME.volatile, which is empty: beside it a JSON file that cannot be parsed
+ * is what a power failure left of an object that nobody wants any more.
  * Everything is reached by name below a directory fd, links are not followed.
  */
 #ifndef BANGER_WORKER_STORE_H
@@ -39,7 +41,7 @@ void	 store_close(struct store *store);
 /*
  * Calls FN with the name and the tree of every object of KIND. A file that
  * cannot be parsed, or that FN refuses (-EINVAL), is renamed to NAME.json.bad
- * and said in the log: its other files stay. Another error of FN ends the
+ * and said in the log: its other files stay. A volatile one is removed. Another error of FN ends the
  * walk. 0 or -errno.
  */
 int	 store_each(struct store *store, enum store_kind kind,
@@ -60,6 +62,10 @@ int	 store_sweep(struct store *store, enum store_kind kind,
  */
 int	 store_save(struct store *store, enum store_kind kind,
 	    const char *name, const struct buf *row, bool durable);
+
+/* Makes NAME.volatile, see above. 0 or -errno. */
+int	 store_mark_volatile(struct store *store, enum store_kind kind,
+	    const char *name);
 
 /* Opens NAME.SUFFIX with FLAGS (O_CLOEXEC | O_NOFOLLOW added); fd or -errno. */
 int	 store_file(struct store *store, enum store_kind kind,

@@ -315,6 +315,7 @@ worker_close(struct worker *w)
 	event_io_stop(&w->wire_io);
 	event_io_stop(&w->listener_io);
 	event_io_stop(&w->signal_io);
+	dns_stop(&w->dns);
 	close_fdp(&w->signal_fd);
 	store_close(&w->store);
 	mon_close(&w->mon);
@@ -338,7 +339,8 @@ raise_fd_limit(void)
 static int
 mark_fds(void)
 {
-	static const int fds[] = { WORKER_WIRE, WORKER_LISTENER, WORKER_EXE };
+	static const int fds[] = { WORKER_WIRE, WORKER_LISTENER, WORKER_EXE,
+		WORKER_DNS };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fds); i++)
@@ -347,25 +349,58 @@ mark_fds(void)
 	return fcntl(WORKER_LISTENER, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/*
+ * By the process behind FD, and for VMs that run already. Without one, that is
+ * as if there were no socket.
+ */
+static void
+serve_names(struct worker *w, int fd)
+{
+	struct list *node, *following;
+	int r;
+
+	if (w->config.dns_port == 0)
+		return;
+	r = fd < 0 ? fd : dns_start(&w->dns, w, fd);
+	if (r < 0) {
+		log_warn("names: %s", strerror(-r));
+		w->config.dns_port = 0;
+		return;
+	}
+	list_each(node, following, &w->machines)
+		if (list_entry(node, struct machine, node)->row.state ==
+		    MACHINE_RUNNING) {
+			dns_route(w);
+			break;
+		}
+}
+
 int
 worker_main(void)
 {
 	static struct worker w;
-	int r;
+	int names, r;
 
 	log_init("worker", LOG_INFO);
 	umask(022);
 	raise_fd_limit();
 	r = mark_fds();
+	names = dns_spawn(WORKER_DNS);
+	close(WORKER_DNS);
 	if (r == 0)
 		r = worker_open(&w, WORKER_WIRE, WORKER_LISTENER, WORKER_EXE,
 		    true);
 	if (r < 0)
 		fatal("cannot start: %s", strerror(-r));
 	log_init("worker", (enum log_level)w.config.log_level);
-	r = events_run(&w.events);
+	serve_names(&w, names);
+	/* Clients that connected meanwhile are served next. */
+	r = mon_ready(&w.mon);
+	if (r == 0)
+		r = events_run(&w.events);
 	if (r < 0)
 		log_error("event loop: %s", strerror(-r));
+	dns_unroute(&w);
 	if (w.mon.broken)
 		r = -EPIPE;
 	worker_close(&w);

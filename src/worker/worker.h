@@ -8,13 +8,14 @@
 
 #include "base/event.h"
 #include "vmm/driver.h"
+#include "worker/dns.h"
 #include "worker/job.h"
 #include "worker/mon.h"
 #include "worker/rows.h"
 #include "worker/store.h"
 
 /* The fds that the daemon starts it with. */
-enum { WORKER_WIRE = 3, WORKER_LISTENER, WORKER_EXE };
+enum { WORKER_WIRE = 3, WORKER_LISTENER, WORKER_EXE, WORKER_DNS };
 
 struct worker {
 	struct events events;
@@ -32,6 +33,7 @@ struct worker {
 	char build_id[64];		/* of that executable */
 	struct tsc_sample tsc;		/* at the start */
 	struct event_io wire_io, listener_io, signal_io;
+	struct dns dns;
 	int signal_fd;
 	struct event_task settle;	/* see worker_settle */
 	struct event_timer lonely;	/* embedded, and no client yet */

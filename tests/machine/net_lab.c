@@ -95,8 +95,12 @@ output(const char *fmt, ...)
 char *
 inventory(void)
 {
-	return read_command("ip -d link | sed 's/[a-z_]*timer *[0-9.]*//g'; "
-	    "ip addr | grep inet; ip neigh; bridge fdb; nft list ruleset; "
+	/* Without what the kernel changes by itself a moment after lab_up. */
+	return read_command("ip -d link | sed 's/[a-z_]*timer *[0-9.]*//g; "
+	    "s/,LOWER_UP//; s/NO-CARRIER,//; s/ state [A-Z]*//'; "
+	    "ip addr | grep inet | grep -v ' fe80:'; "
+	    "ip neigh | sed 's/ [A-Z]*$//' | grep -v '^fe80:'; "
+	    "bridge fdb; nft list ruleset; "
 	    "grep . /proc/sys/net/ipv4/ip_forward "
 	    "/proc/sys/net/ipv4/conf/*/forwarding");
 }

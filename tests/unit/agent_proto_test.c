@@ -39,6 +39,19 @@ static const struct {
 	    STREAM_AGENT },
 	{ { .type = AGENT_READY, .hello = { { 0 }, "boot id of guest", 7, 1,
 	    0 } }, STREAM_AGENT },
+	{ { .type = AGENT_PORTS, .seq = 6 }, STREAM_CLIENT },
+	{ { .type = AGENT_PORTS, .reply = true, .seq = 6 }, STREAM_AGENT },
+	{ { .type = AGENT_PORTS, .reply = true, .seq = 6, .listener = {
+	    AGENT_UDP, UINT32_MAX, 1, AGENT_LISTENERS_MAX, 65535, true,
+	    { 127, 0, 0, 1 }, "fifteen letters" } }, STREAM_AGENT },
+	{ { .type = AGENT_PORTS, .reply = true, .seq = 6, .listener = {
+	    AGENT_TCP6, 0, 0, 1, 1, false, "\xfe\x80 and the rest", "" } },
+	    STREAM_AGENT },
+	{ { .type = AGENT_PORTS, .reply = true, .seq = 7, .status = EBUSY },
+	    STREAM_AGENT },
+	{ { .type = AGENT_STATS, .seq = 8 }, STREAM_CLIENT },
+	{ { .type = AGENT_STATS, .reply = true, .seq = 8, .stats = { 1,
+	    UINT64_MAX, 3, 4, { 5, 6, UINT32_MAX }, 8 } }, STREAM_AGENT },
 };
 
 static void
@@ -85,6 +98,39 @@ test_changed(void **state)
 				assert_memory_equal(bytes, again,
 				    sizeof(bytes));
 			}
+}
+
+/* A list that lies, an address that is none, text that would steer a terminal. */
+static void
+test_bad_listeners(void **state)
+{
+	static const struct agent_listener good = { AGENT_TCP, 1, 0, 1, 80,
+		false, { 10, 0, 0, 1 }, "httpd" };
+	struct agent_listener bad[] = { good, good, good, good, good, good,
+		good, good, good };
+	uint8_t bytes[AGENT_MSG_SIZE];
+	struct agent_msg msg = { .type = AGENT_PORTS, .reply = true,
+		.listener = good };
+	size_t i;
+
+	(void)state;
+	bad[0].index = 1;
+	bad[1].total = AGENT_LISTENERS_MAX + 1;
+	bad[2].port = 0;
+	bad[3].proto = (enum agent_socket)0;
+	bad[4].proto = (enum agent_socket)(AGENT_UDP6 + 1);
+	bad[5].addr[4] = 1;
+	bad[6].comm[2] = 0x1b;
+	bad[7].comm[6] = 'x';
+	memset(bad[8].comm, 'x', sizeof(bad[8].comm));
+	agent_msg_encode(bytes, &msg);
+	assert_int_equal(agent_msg_decode(bytes, STREAM_AGENT, &msg), 0);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		msg.listener = bad[i];
+		agent_msg_encode(bytes, &msg);
+		if (agent_msg_decode(bytes, STREAM_AGENT, &msg) != -EPROTO)
+			fail_msg("listener %zu: accepted", i);
+	}
 }
 
 static void
@@ -204,6 +250,9 @@ test_requests(void **state)
 	assert_int_equal(agent_client_ping(&c, bytes), 3);
 	assert_int_equal(agent_msg_decode(bytes, STREAM_CLIENT, &msg), 0);
 	assert_int_equal(msg.seq, 3);
+	assert_int_equal(agent_client_inspect(&c, AGENT_PORTS, bytes), 4);
+	assert_int_equal(agent_msg_decode(bytes, STREAM_CLIENT, &msg), 0);
+	assert_int_equal(msg.type, AGENT_PORTS);
 }
 
 int
@@ -212,6 +261,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_bad_listeners),
 		cmocka_unit_test(test_resync),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_hostile),

@@ -456,6 +456,30 @@ vm_sizes(void **state)
 		    cases[i].result, i, "size");
 }
 
+static void
+disk_sizes(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		int result;
+	} cases[] = {
+		{ 0, -EINVAL }, { 1, -EINVAL }, { 512, -EINVAL },
+		{ 4095, -EINVAL }, { 4096, 0 }, { 4097, -EINVAL },
+		{ 4096 + 512, -EINVAL }, { 8192, 0 }, { 1 << 20, 0 },
+		{ UINT64_C(8) << 30, 0 }, { (UINT64_C(8) << 30) + 1, -EINVAL },
+		{ SNAPSHOT_DISK_MAX - 4096, 0 }, { SNAPSHOT_DISK_MAX, 0 },
+		{ SNAPSHOT_DISK_MAX + 4096, -EINVAL },
+		{ UINT64_C(1) << 63, -EINVAL }, { UINT64_MAX, -EINVAL },
+		{ UINT64_MAX - 4095, -EINVAL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_case(check_disk_size(cases[i].bytes) ==
+		    cases[i].result, i, "disk size");
+}
+
 /* --- fds --- */
 
 enum { WORKER = 700000, OTHER = 700001, SMALL = 100, LARGEST = 4096 };
@@ -717,6 +741,24 @@ negative(void)
 }
 
 static void
+sector_fds(void **state)
+{
+	static const off_t sizes[] = { 0, 1, 511, 512, 513, 1024, 4096, 4608,
+		4609 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		int fd = file(WORKER, 0600, sizes[i], O_RDWR);
+
+		assert_case(check_sectors_fd(fd) == (sizes[i] % 512 == 0 ? 0 :
+		    -EINVAL), i, "sectors");
+		close(fd);
+	}
+	assert_int_equal(check_sectors_fd(-1), -EBADF);
+}
+
+static void
 file_fds(void **state)
 {
 	static const struct {
@@ -853,6 +895,60 @@ exec_fd_script(void **state)
 	close(fd);
 }
 
+static const struct {
+	uint32_t ipv4, port;
+	int result;
+} resolver_cases[] = {
+	{ 0x7f000001, 42069, YES },	/* 127.0.0.1 */
+	{ 0x7f000001, 1, YES },
+	{ 0x7f000001, 53, YES },	/* a host without another server */
+	{ 0x7f000001, 65535, YES },
+	{ 0x7f000002, 53, YES },
+	{ 0x7f000034, 53, YES },	/* 127.0.0.52 */
+	{ 0x7f000037, 53, YES },
+	{ 0x7f0000ff, 53, YES },
+	{ 0x7f010000, 53, YES },
+	{ 0x7ffffffe, 53, YES },
+	{ 0x7f000001, 0, NO },
+	{ 0x7f000001, 65536, NO },
+	{ 0x7f000001, 65536 + 53, NO },	/* 53 in 16 bits */
+	{ 0x7f000001, UINT32_MAX, NO },
+	{ 0x7f000035, 53, NO },		/* systemd-resolved itself */
+	{ 0x7f000035, 42069, NO },
+	{ 0x7f000036, 53, NO },
+	{ 0x7f000000, 53, NO },
+	{ 0x7fffffff, 53, NO },
+	{ 0, 53, NO },			/* everywhere */
+	{ 0, 0, NO },
+	{ 0x0100007f, 53, NO },		/* 127.0.0.1, wrong way round */
+	{ 0x7e000001, 53, NO },
+	{ 0x80000001, 53, NO },
+	{ 0xac100001, 53, NO },		/* the guests' gateway */
+	{ 0x0a000001, 53, NO },
+	{ 0xa9fe0001, 53, NO },
+	{ 0xc0000201, 53, NO },
+	{ 0xe00000fb, 5353, NO },	/* multicast */
+	{ UINT32_MAX, 53, NO },
+	{ UINT32_MAX, UINT32_MAX, NO },
+};
+
+static void
+resolver_addresses(void **state)
+{
+	char text[32];
+	size_t i;
+
+	(void)state;
+	assert_true(ARRAY_SIZE(resolver_cases) >= 25);
+	for (i = 0; i < ARRAY_SIZE(resolver_cases); i++) {
+		snprintf(text, sizeof(text), "%08x:%u", resolver_cases[i].ipv4,
+		    resolver_cases[i].port);
+		assert_case(check_resolver_address(resolver_cases[i].ipv4,
+		    resolver_cases[i].port) == resolver_cases[i].result, i,
+		    text);
+	}
+}
+
 static int
 set_up(void **state)
 {
@@ -875,6 +971,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vm_ids),
 		cmocka_unit_test(bridge_names),
+		cmocka_unit_test(resolver_addresses),
 		cmocka_unit_test(host_labels),
 		cmocka_unit_test(object_names),
 		cmocka_unit_test(prefixes),
@@ -883,6 +980,8 @@ main(void)
 		cmocka_unit_test(paths),
 		cmocka_unit_test(strings),
 		cmocka_unit_test(vm_sizes),
+		cmocka_unit_test(disk_sizes),
+		cmocka_unit_test(sector_fds),
 		cmocka_unit_test(file_fds),
 		cmocka_unit_test(exec_fds),
 		cmocka_unit_test(exec_fd_script),

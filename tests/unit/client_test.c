@@ -3,6 +3,7 @@
  * what the user sees, and with which exit code the client ends.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -313,6 +314,162 @@ lists(void **state)
 	assert_non_null(strstr(err, "breaks the protocol"));
 }
 
+#define OK(result) "{\"ok\":true,\"result\":{" result "}}\n"
+#define REFUSED(code, text) \
+	"{\"ok\":false,\"error\":{\"code\":\"" code "\",\"message\":\"" text \
+	"\"}}\n"
+#define VM(id, name, state) "{\"id\":\"" id "\",\"name\":\"" name \
+	"\",\"state\":\"" state "\"}"
+#define VMS VM("0a", "up", "running") "," VM("0b", "down", "stopped") "," \
+	VM("0c", "off", "stopped") "," VM("0d", "begins", "starting")
+
+static void
+changes(void **state)
+{
+	const struct exchange sizes = { "{\"op\":\"vm.set\",\"vm\":\"web\","
+		"\"vcpu\":4,\"memory_mib\":2048}", OK("\"vm\":{\"name\":\"web\","
+		"\"restart_needed\":true}"), NOTHING };
+	const struct exchange nat = { "{\"op\":\"vm.set\",\"vm\":\"web\","
+		"\"nat\":false}", OK("\"vm\":{\"name\":\"web\","
+		"\"restart_needed\":true}"), NOTHING };
+	const struct exchange refused = { "{\"op\":\"vm.set\",\"vm\":\"web\","
+		"\"disk_size_bytes\":1073741824}", REFUSED("invalid",
+		"a disk can only grow"), NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm set web --vcpu 4 --memory 2G", 0, &sizes, 1),
+	    0);
+	assert_string_equal(out, "web: set, applies at the next start; "
+	    "`banger vm restart web` does it now\n");
+	/* What waits is not what was asked for now. */
+	assert_int_equal(run("vm set web --no-nat", 0, &nat, 1), 0);
+	assert_string_equal(out, "web: set\n");
+	assert_int_equal(run("vm set web --no-nat --json", 0, &nat, 1), 0);
+	assert_string_equal(out,
+	    "{\"name\":\"web\",\"restart_needed\":true}\n");
+	assert_int_equal(run("vm set web --disk-size 1G", 0, &refused, 1), 1);
+	assert_string_equal(err, "banger: a disk can only grow\n");
+}
+
+/* Only what is stopped, by id, and what was started meanwhile stays. */
+static void
+prunes(void **state)
+{
+	const struct exchange all[] = {
+		{ "{\"op\":\"vm.list\"}", OK("\"vms\":[" VMS "]"), NOTHING },
+		{ "{\"op\":\"vm.delete\",\"vm\":\"0b\"}", OK(""), NOTHING },
+		{ "{\"op\":\"vm.delete\",\"vm\":\"0c\"}",
+		    REFUSED("state", "VM off: is running"), NOTHING },
+	};
+	const struct exchange broken[] = {
+		all[0],
+		{ "{\"op\":\"vm.delete\",\"vm\":\"0b\"}",
+		    REFUSED("internal", "VM down: cannot be deleted"), NOTHING },
+		{ "{\"op\":\"vm.delete\",\"vm\":\"0c\"}", OK(""), NOTHING },
+	};
+	const struct exchange none = { "{\"op\":\"vm.list\"}",
+		OK("\"vms\":[" VM("0a", "up", "running") "]"), NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm prune --dry-run", 0, all, 1), 0);
+	assert_string_equal(out,
+	    "down: would be deleted\noff: would be deleted\n");
+	assert_int_equal(run("vm prune -f", 0, all, 3), 0);
+	assert_string_equal(out, "down: deleted\n");
+	assert_string_equal(err, "");
+	assert_int_equal(run("vm prune -f --json", 0, all, 3), 0);
+	assert_string_equal(out, "[" VM("0b", "down", "stopped") "]\n");
+	assert_int_equal(run("vm prune -f", 0, broken, 3), 1);
+	assert_string_equal(out, "off: deleted\n");
+	assert_string_equal(err, "banger: VM down: cannot be deleted\n");
+	assert_int_equal(run("vm prune -f", 0, &none, 1), 0);
+	assert_string_equal(out, "no VM is stopped\n");
+	assert_int_equal(run("vm prune -f --json", 0, &none, 1), 0);
+	assert_string_equal(out, "[]\n");
+}
+
+/* Without a terminal to ask on nothing is even begun. */
+static void
+prune_asks(void **state)
+{
+	int sock = listener(), status;
+	struct pollfd pfd = { .fd = sock, .events = POLLIN };
+	pid_t client;
+
+	(void)state;
+	client = start_client("vm prune", sock);
+	assert_int_equal(waitpid(client, &status, 0), client);
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(poll(&pfd, 1, 0), 0);
+	close(sock);
+	slurp("err", err, sizeof(err));
+	assert_non_null(strstr(err, "--force"));
+}
+
+static void
+ports(void **state)
+{
+	const struct exchange all[] = {
+		{ "{\"op\":\"vm.list\"}", OK("\"vms\":[" VMS ","
+		    VM("0e", "gone", "running") "]"), NOTHING },
+		{ "{\"op\":\"vm.ports\",\"vm\":\"0a\"}", OK("\"ports\":["
+		    "{\"vm\":\"up\",\"address\":\"0.0.0.0\",\"port\":22,"
+		    "\"proto\":\"tcp\",\"pid\":7,\"process\":\"s\\u001b[2Jd\","
+		    "\"reach\":\"172.16.0.2:22\"},{\"vm\":\"up\",\"address\":"
+		    "\"::1\",\"port\":53,\"proto\":\"udp6\"}],\"more\":true"),
+		    NOTHING },
+		{ "{\"op\":\"vm.ports\",\"vm\":\"0e\"}",
+		    REFUSED("not-found", "VM 0e: not found"), NOTHING },
+	};
+	const struct exchange refused = { "{\"op\":\"vm.ports\",\"vm\":"
+		"\"down\"}", REFUSED("state", "VM down: is not running"),
+		NOTHING };
+	const struct exchange odd = { "{\"op\":\"vm.ports\",\"vm\":\"up\"}",
+		OK("\"ports\":7"), NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm ports", 0, all, 3), 0);
+	assert_string_equal(out,
+	    "VM  ADDRESS  PORT  PROTO  PID  PROCESS  FROM HOST\n"
+	    "up  0.0.0.0  22    tcp    7    s?[2Jd   172.16.0.2:22\n"
+	    "up  ::1      53    udp6   -    -        -\n");
+	assert_non_null(strstr(err, "more listening sockets"));
+	assert_int_equal(run("vm ports down", 0, &refused, 1), 1);
+	assert_string_equal(out, "");
+	assert_string_equal(err, "banger: VM down: is not running\n");
+	assert_int_equal(run("vm ports up", 0, &odd, 1), 1);
+	assert_non_null(strstr(err, "breaks the protocol"));
+}
+
+static void
+stats(void **state)
+{
+	const struct exchange all[] = {
+		{ "{\"op\":\"vm.list\"}", OK("\"vms\":[" VMS "]"), NOTHING },
+		{ "{\"op\":\"vm.stats\",\"vm\":\"0a\"}", OK("\"stats\":{"
+		    "\"name\":\"up\",\"uptime_s\":61,\"cpu_us\":1500000,"
+		    "\"memory_bytes\":1048576,\"net_rx_bytes\":2048,"
+		    "\"guest_load_1\":0.07}"), NOTHING },
+	};
+	const struct exchange one = { "{\"op\":\"vm.stats\",\"vm\":\"down\"}",
+		OK("\"stats\":{\"name\":\"down\",\"state\":\"stopped\","
+		"\"disk_allocated_bytes\":4096}"), NOTHING };
+
+	(void)state;
+	assert_int_equal(run("vm stats", 0, all, 2), 0);
+	assert_string_equal(out, "NAME  UPTIME  CPU   MEMORY  DISK  RECEIVED"
+	    "  SENT  AVAILABLE  LOAD\n"
+	    "up    1m01s   1.5s  1M      -     2K        -     -          "
+	    "0.07\n");
+	assert_int_equal(run("vm stats down", 0, &one, 1), 0);
+	assert_string_equal(out, "name:                  down\n"
+	    "state:                 stopped\n"
+	    "disk_allocated_bytes:  4K (4096 bytes)\n");
+	assert_int_equal(run("vm stats down --json", 0, &one, 1), 0);
+	assert_string_equal(out, "{\"name\":\"down\",\"state\":\"stopped\","
+	    "\"disk_allocated_bytes\":4096}\n");
+}
+
 /* An embedded daemon that is just leaving: the next one is greeted. */
 static void
 leaving_daemon(void **state)
@@ -455,6 +612,40 @@ files(void **state)
 	unlink(in_dir("log"));
 }
 
+/* What needs no worker: each a line, the exit code and the one line said. */
+static void
+usage(void **state)
+{
+	static const struct { const char *line; int code; const char *says; }
+	    rows[] = {
+		{ "help vm run extra", 2, "banger: help: unexpected \"extra\"; "
+		    "`banger help vm run` explains the command\n" },
+		{ "help ps extra", 2, "banger: help: unexpected \"extra\"; "
+		    "`banger help vm list` explains the command\n" },
+		{ "help vm nothing", 2, "banger: unknown command \"vm nothing\"; "
+		    "`banger help` lists them\n" },
+		{ "vm lst", 2, "banger: unknown command \"vm lst\"; did you mean "
+		    "`banger vm list`?\n" },
+		{ "vm", 2, "banger: vm: which command? `banger help vm` lists "
+		    "them\n" },
+		{ "help vm run", 0, "" },
+		{ "vm run --help", 0, "" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		pid_t client = start_client(rows[i].line, -1);
+		int status;
+
+		assert_int_equal(waitpid(client, &status, 0), client);
+		assert_true(WIFEXITED(status));
+		slurp("err", err, sizeof(err));
+		assert_string_equal(err, rows[i].says);
+		assert_int_equal(WEXITSTATUS(status), rows[i].code);
+	}
+}
+
 static int
 set_up(void **state)
 {
@@ -488,9 +679,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(usage),
 		cmocka_unit_test(lists),
 		cmocka_unit_test(leaving_daemon),
 		cmocka_unit_test(batches),
+		cmocka_unit_test(changes),
+		cmocka_unit_test(prunes),
+		cmocka_unit_test(prune_asks),
+		cmocka_unit_test(ports),
+		cmocka_unit_test(stats),
 		cmocka_unit_test(detached),
 		cmocka_unit_test(refused_runs),
 		cmocka_unit_test(sessions),

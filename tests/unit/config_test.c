@@ -53,6 +53,9 @@ defaults(void **state)
 		assert_int_equal(cfg.prefix, 24);
 		assert_false(cfg.subnet_fixed);
 		assert_int_equal(cfg.default_dns, 0);
+		assert_int_equal(cfg.dns_ipv4, 0x7f000001);
+		assert_int_equal(cfg.dns_port, 42069);
+		assert_string_equal(cfg.resolvectl_bin, "");
 		assert_int_equal(cfg.default_vcpus, 2);
 		assert_int_equal(cfg.default_mem_mib, 1024);
 		assert_int_equal(cfg.default_disk_bytes, 0);
@@ -71,6 +74,7 @@ every_key(void **state)
 	    "log_level = \"debug\"\n"
 	    "state_dir = \"/srv/banger\"\n"
 	    "runtime_dir = \"/run/b 1\"\n"
+	    "vmm = \"firecracker\"\n"
 	    "qemu_bin = \"/opt/qemu\"\n"
 	    "firecracker_bin = \"/opt/fc\"\n"
 	    "jailer_bin = \"/opt/jailer\"\n"
@@ -79,13 +83,14 @@ every_key(void **state)
 	    "default_dns = \"10.9.0.2\"\n"
 	    "default_image_name = \"alpine#3\"\n") == 0)
 		fail();			/* '#' in quotes is no comment */
-	assert_non_null(strstr(err, ":13: default_image_name: bad value"));
+	assert_non_null(strstr(err, ":14: default_image_name: bad value"));
 	assert_int_equal(load(
 	    "\towner=\"daemon\"\n"
 	    "  group\t= \"daemon\"   # and its group\n"
 	    "log_level = \"debug\"\r\n"
 	    "state_dir = \"/srv/banger\"\n"
 	    "runtime_dir = \"/run/b#1\" # comment \"quoted\"\n"
+	    "vmm = \"firecracker\"\n"
 	    "qemu_bin = \"/opt/qemu\"\n"
 	    "firecracker_bin = \"/opt/fc\"\n"
 	    "jailer_bin = \"/opt/jailer\"\n"
@@ -94,6 +99,8 @@ every_key(void **state)
 	    "default_dns = \"10.9.0.2\"\n"
 	    "default_image_name = \"alpine\"\n"
 	    "default_kernel_name = \"lts\"\n"
+	    "dns_listen = \"127.0.0.2:5300\"\n"
+	    "resolvectl_bin = \"/opt/resolvectl\"\n"
 	    "uid_base = 1000000#\n"
 	    "uid_count = 2 \t# worker and one VM\n"
 	    "[vm_defaults]\n"
@@ -105,6 +112,7 @@ every_key(void **state)
 	assert_int_equal(cfg.log_level, LOG_DEBUG);
 	assert_string_equal(cfg.state_dir, "/srv/banger");
 	assert_string_equal(cfg.runtime_dir, "/run/b#1");
+	assert_int_equal(cfg.vmm, VMM_FIRECRACKER);
 	assert_string_equal(cfg.qemu_bin, "/opt/qemu");
 	assert_string_equal(cfg.firecracker_bin, "/opt/fc");
 	assert_string_equal(cfg.jailer_bin, "/opt/jailer");
@@ -115,6 +123,9 @@ every_key(void **state)
 	assert_int_equal(cfg.default_dns, 0x0a090002);
 	assert_string_equal(cfg.default_image, "alpine");
 	assert_string_equal(cfg.default_kernel, "lts");
+	assert_int_equal(cfg.dns_ipv4, 0x7f000002);
+	assert_int_equal(cfg.dns_port, 5300);
+	assert_string_equal(cfg.resolvectl_bin, "/opt/resolvectl");
 	assert_int_equal(cfg.uid_base, 1000000);
 	assert_int_equal(cfg.uid_count, 2);
 	assert_int_equal(cfg.default_vcpus, 4);
@@ -142,6 +153,9 @@ good_values(void **state)
 		"[vm_defaults]\n[vm_defaults]\nvcpu = 2",
 		"default_dns = \"0.0.0.0\"",
 		"owner = \"root\"",
+		"dns_listen = \"off\"", "dns_listen = \"127.0.0.1:1\"",
+		"dns_listen = \"127.0.0.1:65535\"",
+		"dns_listen = \"127.255.255.254:53\"",
 	};
 	size_t i;
 
@@ -229,6 +243,7 @@ bad_values(void **state)
 		{ "runtime_dir = \"/a/./b\"", 1 },
 		{ "runtime_dir = \"/a\tb\"", 1 },
 		{ "qemu_bin = \"qemu\"", 1 },
+		{ "vmm = \"xen\"", 1 }, { "vmm = 1", 1 },
 		{ "state_dir = \"/" X100 X100 X100 "\"", 1 },
 		{ "bridge_name = \"br0\"", 1 },
 		{ "bridge_name = \"br-fc-\"", 1 },
@@ -252,6 +267,22 @@ bad_values(void **state)
 		{ "default_dns = \"resolver\"", 1 },
 		{ "default_dns = \"::1\"", 1 },
 		{ "default_dns = \"1.1.1.1 \"", 1 },
+		{ "dns_listen = \"\"", 1 },
+		{ "dns_listen = \"on\"", 1 },
+		{ "dns_listen = \"127.0.0.1\"", 1 },
+		{ "dns_listen = \"127.0.0.1:\"", 1 },
+		{ "dns_listen = \":53\"", 1 },
+		{ "dns_listen = \"127.0.0.1:0\"", 1 },
+		{ "dns_listen = \"127.0.0.1:65536\"", 1 },
+		{ "dns_listen = \"127.0.0.1:053\"", 1 },
+		{ "dns_listen = \"127.0.0.1: 53\"", 1 },
+		{ "dns_listen = \"127.0.0.1:53:53\"", 1 },
+		{ "dns_listen = \"127.0.0.53:53\"", 1 },
+		{ "dns_listen = \"0.0.0.0:53\"", 1 },
+		{ "dns_listen = \"172.16.0.1:53\"", 1 },
+		{ "dns_listen = \"[::1]:53\"", 1 },
+		{ "dns_listen = 42069", 1 },
+		{ "resolvectl_bin = \"resolvectl\"", 1 },
 		{ "default_image_name = \"\"", 1 },
 		{ "default_image_name = \"../x\"", 1 },
 		{ "default_image_name = \"A\"", 1 },
@@ -359,7 +390,8 @@ files(void **state)
 	(void)state;
 	need_root();
 	assert_int_equal(load_as("absent", true), -ENOENT);
-	assert_non_null(strstr(err, "absent"));
+	assert_non_null(strstr(err, "configuration "));
+	assert_non_null(strstr(err, "absent: No such file"));
 
 	put_file(temp.fd, "other", "", 0);
 	assert_int_equal(load_as("other", true), 0);
@@ -377,10 +409,12 @@ files(void **state)
 	assert_int_equal(symlinkat("good", temp.fd, "link"), 0);
 	assert_int_equal(load_as("link", true), -ELOOP);
 	assert_int_equal(load_as("link", false), -ELOOP);
+	assert_non_null(strstr(err, "symbolic link"));
 	assert_int_equal(mkfifoat(temp.fd, "fifo", 0600), 0);
 	assert_int_equal(load_as("fifo", true), -EINVAL);	/* at once */
 	assert_int_equal(mkdirat(temp.fd, "dir", 0755), 0);
 	assert_int_equal(load_as("dir", true), -EINVAL);
+	assert_non_null(strstr(err, "not a regular file"));
 	assert_int_equal(mknodat(temp.fd, "null", S_IFCHR | 0644,
 	    (dev_t)0x103), 0);
 	assert_int_equal(load_as("null", true), -EINVAL);

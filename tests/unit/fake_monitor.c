@@ -99,6 +99,32 @@ say(int fd, struct agent_msg *msg)
 	(void)write_full(fd, bytes, sizeof(bytes));
 }
 
+/* Listeners: sshd on all addresses, one on loopback, one of IPv6. */
+static void
+say_ports(int fd, struct agent_msg *msg)
+{
+	static const struct agent_listener listeners[] = {
+		{ AGENT_TCP, 7, 0, 3, 22, false, { 0 }, "sshd" },
+		{ AGENT_UDP, 0, 1, 3, 53, false, { 127, 0, 0, 1 }, "" },
+		{ AGENT_TCP6, 8, 2, 3, 8080, false, { [15] = 1 }, "a b?" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(listeners); i++) {
+		msg->listener = listeners[i];
+		if (i != 1 || fake->agent != FAKE_AGENT_LIES)
+			say(fd, msg);
+	}
+}
+
+static void
+say_stats(int fd, struct agent_msg *msg)
+{
+	msg->stats = (struct agent_stats){ 1000, 600, 5000, UINT64_MAX,
+		{ 7, 123, 100 }, 42 };
+	say(fd, msg);
+}
+
 static void
 answer_agent(struct fake_vm *vm, int fd, struct agent_msg *msg)
 {
@@ -112,7 +138,8 @@ answer_agent(struct fake_vm *vm, int fd, struct agent_msg *msg)
 			exit_vmm(vm, 0);
 			return;
 		}
-		msg->hello.version = AGENT_VERSION;
+		msg->hello.version = fake->agent == FAKE_AGENT_OLD ? 1 :
+		    AGENT_VERSION;
 		say(fd, msg);
 		if (fake->agent != FAKE_AGENT_GARBAGE)
 			return;
@@ -131,6 +158,14 @@ answer_agent(struct fake_vm *vm, int fd, struct agent_msg *msg)
 		say(fd, msg);
 		if (fake->agent != FAKE_AGENT_STUBBORN)
 			exit_vmm(vm, 0);
+		break;
+	case AGENT_PORTS:
+		if (fake->agent != FAKE_AGENT_DEAF)
+			say_ports(fd, msg);
+		break;
+	case AGENT_STATS:
+		if (fake->agent != FAKE_AGENT_DEAF)
+			say_stats(fd, msg);
 		break;
 	case AGENT_PING:
 	case AGENT_READY:
@@ -165,6 +200,8 @@ struct answer {
 		struct tap_create_reply tap;
 		struct vmm_list_reply list;
 		struct vmm_find_reply find;
+		struct snapshot_status_reply snapshot;
+		struct vmm_stats_reply stats;
 	};
 };
 
@@ -177,7 +214,11 @@ hello(struct answer *a)
 	a->hello.embedded = fake->embedded;
 	a->hello.default_vcpus = 1;
 	a->hello.default_mem_mib = 64;
+	a->hello.vmm = VMM_QEMU;
 	a->hello.vm_max = fake->vm_max;
+	a->hello.snapshots = fake->snapshots;
+	a->hello.dns_ipv4 = 0x7f000001;
+	a->hello.dns_port = fake->dns_port;
 	a->hello.default_disk_bytes = 1 << 20;
 	memcpy(a->hello.store, fake->store, sizeof(a->hello.store));
 	strcpy(a->hello.default_image, "img");
@@ -198,10 +239,44 @@ tap_create(struct answer *a, uint64_t id, const struct wire_record *record)
 		a->status = -EBUSY;
 		return;
 	}
-	fake->vms[i] = (struct fake_vm){ id, VM_STAGED, request.ipv4, 0 };
+	fake->vms[i] = (struct fake_vm){ id, VM_STAGED, request.ipv4, 0, 0 };
 	ends[i] = (struct ends){ -1, -1, -1, 0 };
 	a->len = sizeof(a->tap);
 	memcpy(a->tap.mac, "\2\374\1\2\3\4", 6);
+	strcpy(a->tap.tap, "fc-tap");
+}
+
+static void
+make_disk(struct answer *a, struct fake_vm *vm,
+    const struct wire_record *record)
+{
+	bool snapshot = record->request.op == OP_SNAPSHOT_CREATE;
+
+	if (vm == NULL || vm->state != VM_STAGED || vm->disk != 0)
+		a->status = -EBUSY;
+	else if (record->nfds != (snapshot ? SNAPSHOT_FDS : 1))
+		a->status = -EBADMSG;
+	else
+		vm->disk = record->request.op;
+}
+
+static void
+snapshot_status(struct answer *a, const struct fake_vm *vm)
+{
+	if (vm == NULL || vm->disk != OP_SNAPSHOT_CREATE) {
+		a->status = -ENODEV;
+		return;
+	}
+	a->len = sizeof(a->snapshot);
+	a->snapshot.invalid = fake->disk_full;
+}
+
+/* The VMM of E says PIECE, no more than a part of a line. */
+static void
+vmm_says(const struct ends *e, const char *piece)
+{
+	if (fake->talks)
+		(void)write_full(e->said, piece, strlen(piece));
 }
 
 static void
@@ -209,13 +284,15 @@ launch(struct answer *a, struct fake_vm *vm)
 {
 	int pipefd[2];
 
-	if (vm == NULL || vm->state != VM_STAGED) {
-		a->status = -EBUSY;
+	if (vm == NULL || vm->state != VM_STAGED || vm->disk == 0) {
+		a->status = vm != NULL && vm->disk == 0 ? -ENODEV : -EBUSY;
 		return;
 	}
 	assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
 	a->fd = pipefd[0];
 	ends[vm - fake->vms].said = pipefd[1];
+	vmm_says(&ends[vm - fake->vms], "vmm: info: QEMU waiting for connection on: "
+	    "x\nvmm:");
 	vm->state = VM_RUNNING;
 	fake->launches++;
 }
@@ -248,6 +325,7 @@ socket_open(struct answer *a, struct fake_vm *vm,
 		(void)write_full(sockets[0], text, strlen(text));
 	} else if (request.socket == SOCKET_CONTROL) {
 		e->agent = sockets[0];
+		vmm_says(e, " no \033[1m memory");
 	} else {
 		(void)write_full(sockets[0], "stream", 6);
 		close(sockets[0]);
@@ -282,6 +360,32 @@ list_or_find(struct answer *a, const struct wire_record *record,
 }
 
 static void
+nat_set(struct answer *a, struct fake_vm *vm, const struct wire_record *record)
+{
+	struct nat_set_request request;
+
+	memcpy(&request, record->bytes + sizeof(record->request),
+	    sizeof(request));
+	if (vm == NULL)
+		a->status = -ENOENT;
+	else
+		vm->nat = request.enabled;
+}
+
+static void
+vmm_stats(struct answer *a, const struct fake_vm *vm)
+{
+	if (vm == NULL || vm->state != VM_RUNNING) {
+		a->status = -ESRCH;
+		return;
+	}
+	a->len = sizeof(a->stats);
+	a->stats = (struct vmm_stats_reply){ .valid = STATS_CPU | STATS_TAP,
+		.cpu_user_us = 30, .cpu_system_us = 12, .tap_rx_bytes = 1,
+		.tap_tx_bytes = 2 };
+}
+
+static void
 tap_delete(struct answer *a, struct fake_vm *vm)
 {
 	if (vm == NULL || vm->state == VM_RUNNING)
@@ -299,6 +403,8 @@ act(struct answer *a, const struct wire_record *record)
 	case OP_HELLO:
 		hello(a);
 		break;
+	case OP_READY:
+		break;
 	case OP_BRIDGE_ENSURE:
 		a->len = sizeof(a->bridge);
 		a->bridge.gateway = GATEWAY;
@@ -311,7 +417,20 @@ act(struct answer *a, const struct wire_record *record)
 		tap_delete(a, vm);
 		break;
 	case OP_NAT_SET:
-		a->status = vm == NULL ? -ENOENT : 0;
+		nat_set(a, vm, record);
+		break;
+	case OP_DISK_ATTACH:
+	case OP_SNAPSHOT_CREATE:
+		make_disk(a, vm, record);
+		break;
+	case OP_SNAPSHOT_STATUS:
+		snapshot_status(a, vm);
+		break;
+	case OP_SNAPSHOT_REMOVE:
+		if (vm == NULL || vm->state == VM_RUNNING)
+			a->status = vm == NULL ? -ENOENT : -EBUSY;
+		else
+			vm->disk = 0;
 		break;
 	case OP_VMM_LAUNCH:
 		launch(a, vm);
@@ -332,6 +451,14 @@ act(struct answer *a, const struct wire_record *record)
 	case OP_JAIL_CLEANUP:
 		a->status = vm == NULL ? -ENOENT :
 		    vm->state == VM_RUNNING ? -EBUSY : 0;
+		break;
+	case OP_VMM_STATS:
+		vmm_stats(a, vm);
+		break;
+	case OP_RESOLVER_SET:
+		fake->resolver_sets++;
+		break;
+	case OP_RESOLVER_CLEAR:
 		break;
 	case OP_VMM_ALIVE:
 	case OP_VMM_SIGNAL:

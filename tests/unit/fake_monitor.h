@@ -19,6 +19,9 @@ enum fake_agent {
 	FAKE_AGENT_BUSY,		/* has no stream to give */
 	FAKE_AGENT_YOUNG,		/* its ports come later */
 	FAKE_AGENT_GARBAGE,		/* answers HELLO, then says rubbish */
+	FAKE_AGENT_OLD,			/* knows no PORTS and STATS */
+	FAKE_AGENT_DEAF,		/* does not answer them */
+	FAKE_AGENT_LIES,		/* leaves out a listener */
 	FAKE_AGENT_STUBBORN,		/* does not end when asked to */
 };
 
@@ -27,6 +30,7 @@ struct fake_vm {
 	uint32_t state;			/* enum vm_state */
 	uint32_t ipv4;
 	uint32_t nat;
+	uint32_t disk;			/* 0, or the op that made it */
 };
 
 /* Shared between the test and the process that plays the monitor. */
@@ -35,9 +39,14 @@ struct fake {
 	volatile int fail_error;
 	volatile enum fake_agent agent;
 	volatile uint32_t embedded, vm_max, prefix;
+	volatile uint32_t snapshots;	/* device mapper works */
+	volatile uint32_t disk_full;	/* snapshots were cut off */
 	volatile uint32_t owner_uid;
 	volatile uint32_t misses;	/* sockets not there at first */
 	volatile uint32_t launches;
+	volatile uint32_t dns_port;	/* 0: no names */
+	volatile uint32_t resolver_sets;
+	volatile uint32_t talks;	/* VMMs write to their standard error */
 	volatile uint32_t opens;	/* asked of an agent */
 	char store[PATH_BYTES];
 	struct fake_vm vms[FAKE_VMS];

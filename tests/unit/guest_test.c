@@ -41,7 +41,11 @@ test_config(void **state)
 	assert_int_equal(parse("", &c), 0);
 	assert_true(!c.has_ip && !c.init_none && c.host[0] == '\0');
 	assert_int_equal(parse("xbanger.init=none bangerx init=none", &c), 0);
-	assert_false(c.init_none);
+	assert_false(c.init_none || c.vsock);
+	assert_int_equal(parse("banger.link=vsock", &c), 0);
+	assert_true(c.vsock);
+	assert_int_equal(parse("banger.link=serial", &c), 0);
+	assert_false(c.vsock);
 }
 
 static void
@@ -60,7 +64,8 @@ test_config_bad(void **state)
 		"banger.gw=", "banger.dns=", "banger.dns=1.1.1.1,",
 		"banger.dns=,1.1.1.1", "banger.dns=1.1.1.1,2.2.2.2,3.3.3.3,"
 		    "4.4.4.4", "banger.init=", "banger.init=non",
-		"banger.init=none2", "banger.other=1", "banger.",
+		"banger.init=none2", "banger.link=", "banger.link=vsocks",
+		"banger.link=v", "banger.other=1", "banger.",
 	};
 	struct guest_config c, none;
 	char first[64];
@@ -73,7 +78,8 @@ test_config_bad(void **state)
 		    sizeof(first)), 1);
 		assert_memory_equal(first, bad[i],
 		    strlen(bad[i]) < 63 ? strlen(bad[i]) + 1 : 63);
-		assert_false(c.has_ip || c.has_gateway || c.init_none);
+		assert_false(c.has_ip || c.has_gateway || c.init_none ||
+		    c.vsock);
 		assert_int_equal(c.dns_count, 0);
 		assert_string_equal(c.host, "");
 	}

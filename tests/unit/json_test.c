@@ -168,6 +168,7 @@ written_is_readable(void **state)
 	json_text(&buf, "every", every);
 	json_text(&buf, "brace", "{[:");
 	json_number(&buf, "n", JSON_NUMBER_MAX);
+	json_hundredths(&buf, "load", 1207);
 	json_open(&buf, "list", '[');
 	json_bool(&buf, NULL, true);
 	json_bool(&buf, NULL, false);
@@ -179,9 +180,10 @@ written_is_readable(void **state)
 	assert_null(memchr(buf.data, '\n', buf.len));
 	tree = json_parse(buf.data, buf.len);
 	assert_non_null(tree);
-	assert_int_equal(cJSON_GetArraySize(tree), 4);
+	assert_int_equal(cJSON_GetArraySize(tree), 5);
 	assert_int_equal(cJSON_GetArraySize(
 	    cJSON_GetObjectItem(tree, "list")), 3);
+	assert_non_null(strstr(buf.data, "\"load\":12.07,"));
 	assert_string_equal(cJSON_GetObjectItem(tree, "brace")->valuestring,
 	    "{[:");
 	assert_memory_equal(cJSON_GetObjectItem(tree, "every")->valuestring,

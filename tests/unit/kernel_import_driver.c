@@ -68,10 +68,10 @@ print_result(const struct kernel_import_result *r)
 	printf("version %s\nmodules %" PRIu32 "\nvmlinux_bytes %" PRIu64
 	    "\nvmlinuz_bytes %" PRIu64 "\ninitrd_bytes %" PRIu64
 	    "\ninitrd_modules_bytes %" PRIu64
-	    "\nvmlinuz %d\nvmlinux %d\npvh %d\n",
+	    "\nvmlinuz %d\nvmlinux %d\npvh %d\nvsock %d\n",
 	    r->version, r->module_count, r->vmlinux_bytes, r->vmlinuz_bytes,
 	    r->initrd_bytes, r->initrd_modules_bytes, r->has_vmlinuz,
-	    r->has_vmlinux, r->pvh);
+	    r->has_vmlinux, r->pvh, r->vsock);
 }
 
 static int

@@ -166,7 +166,7 @@ check_good(struct files *f)
 
 	assert_string_equal(r->version, FIXTURE_RELEASE);
 	assert_int_equal(r->module_count, 5);
-	assert_true(r->has_vmlinux && r->pvh);
+	assert_true(r->has_vmlinux && r->pvh && r->vsock);
 	assert_int_equal(r->vmlinux_bytes, elf.len);
 	assert_int_equal(vmlinux.len, elf.len);
 	assert_memory_equal(vmlinux.data, elf.data, elf.len);
@@ -263,7 +263,7 @@ static void
 test_kernel_without_modules(void **state UNUSED)
 {
 	_cleanup_bytes_ struct bytes elf = make_vmlinux(), tar = { 0 },
-	    bz = { 0 }, deb = { 0 };
+	    bz = { 0 }, deb = { 0 }, vsock = { 0 };
 	struct files f;
 
 	tar_member(&tar, "boot/vmlinux", '0', elf.data, elf.len);
@@ -271,6 +271,14 @@ test_kernel_without_modules(void **state UNUSED)
 	assert_int_equal(import_bytes(&f, &tar), 0);
 	assert_int_equal(f.result.module_count, 0);
 	assert_string_equal(f.result.version, FIXTURE_RELEASE);
+	assert_false(f.result.vsock);
+	end_import(&f);
+	/* One with the driver built in has its name in its data. */
+	append(&elf, MODULE_VSOCK, sizeof(MODULE_VSOCK));
+	tar_member(&vsock, "boot/vmlinux", '0', elf.data, elf.len);
+	tar_end(&vsock);
+	assert_int_equal(import_bytes(&f, &vsock), 0);
+	assert_true(f.result.vsock);
 	end_import(&f);
 	/* A distribution's kernel without its modules is a mistake. */
 	put_kernel(&bz, CODEC_LZ4);

@@ -75,16 +75,16 @@ request_sent(void)
 static void
 good_calls(void **state)
 {
-	struct tap_create_reply tap = { .mac = { 2, 1, 2, 3, 4, 5 } };
+	struct tap_create_reply tap = { .mac = { 2, 1, 2, 3, 4, 5 },
+		.tap = "fc-000000000007" }, got;
 	struct wire_request request;
-	uint8_t mac[6];
 	int fd = -1;
 
 	(void)state;
 	reply((struct wire_reply){ .op = OP_TAP_CREATE, .seq = 1, .vm = 7,
 	    .len = sizeof(tap) }, &tap, sizeof(tap), 0);
-	assert_int_equal(mon_tap_create(&mon, 7, 0xac100002, mac), 0);
-	assert_memory_equal(mac, tap.mac, 6);
+	assert_int_equal(mon_tap_create(&mon, 7, 0xac100002, &got), 0);
+	assert_memory_equal(&got, &tap, sizeof(tap));
 	request = request_sent();
 	assert_int_equal(request.op, OP_TAP_CREATE);
 	assert_int_equal(request.vm, 7);

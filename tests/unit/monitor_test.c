@@ -45,7 +45,7 @@ static int
 be_monitor(worker_fn play, pid_t adopt)
 {
 	const struct timeval patience = { .tv_usec = 200000 };
-	struct monitor monitor = { .cfg = &cfg, .qemu = -1 };
+	struct monitor monitor = { .cfg = &cfg, .cgroups = -1 };
 	int wire[2], launcher[2];
 	struct vm *vm;
 	pid_t pid;

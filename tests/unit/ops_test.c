@@ -15,6 +15,7 @@
 #include "privsep/check.h"
 #include "privsep/log.h"
 #include "privsep/monitor.h"
+#include "privsep/stats.h"
 
 enum {
 	SLOTS = 6,
@@ -22,6 +23,8 @@ enum {
 	GATEWAY = 0xac100001,
 	GUEST = 0xac100002,
 	RANDOM_RECORDS = 300000,
+	IMAGE_BYTES = 64 * 512,
+	DISK_BYTES = 1 << 20,
 };
 
 #define VM_ID UINT64_C(0x7f3a00000001)
@@ -31,6 +34,7 @@ static struct temp temp;
 static struct config cfg;
 static struct monitor monitor;
 static int worker;			/* the other end of the wire */
+static int resolver;			/* the other end of the resolver's */
 static unsigned int calls;		/* of any fake */
 static int fail_with;			/* what the fakes return */
 static uint64_t acted_on;		/* the VM of the last call, or 0 */
@@ -46,7 +50,19 @@ int	 __wrap_network_add(struct network *network,
 int	 __wrap_network_remove(struct network *network, struct vm *vm);
 int	 __wrap_network_nat(struct network *network, struct vm *vm,
 	    bool enabled);
+int	 __wrap_network_stats(struct network *network, const struct vm *vm,
+	    struct link_stats *out);
+int	 __wrap_stats_of_vmm(int proc_fd, int cgroups, const struct vm *vm,
+	    struct vmm_stats_reply *reply);
 void	 __wrap_network_close(struct network *network);
+int	 __wrap_disk_attach(const struct disk_host *host, struct disk *disk,
+	    int fd, bool loop, const char **what);
+int	 __wrap_disk_snapshot(const struct disk_host *host, struct disk *disk,
+	    uint64_t id, const int *fds, uint64_t bytes, const char **what);
+int	 __wrap_disk_status(const struct disk_host *host, uint64_t id,
+	    struct mapper_snapshot *status);
+int	 __wrap_disk_release(const struct disk_host *host, struct disk *disk,
+	    uint64_t id);
 int	 __wrap_stage_launch(struct monitor *m, struct vm *vm,
 	    const struct vmm_launch_request *request, const int *fds,
 	    int *stderr_fd);
@@ -112,11 +128,99 @@ __wrap_network_nat(struct network *network, struct vm *vm, bool enabled)
 	return fail_with;
 }
 
+int
+__wrap_network_stats(struct network *network, const struct vm *vm,
+    struct link_stats *out)
+{
+	(void)network;
+	assert_int_equal(vm->state, VM_RUNNING);
+	*out = (struct link_stats){ 1, 2, 3, 4 };
+	return called(vm);
+}
+
+int
+__wrap_stats_of_vmm(int proc_fd, int cgroups, const struct vm *vm,
+    struct vmm_stats_reply *reply)
+{
+	(void)cgroups;
+	assert_int_equal(proc_fd, monitor.proc);
+	assert_int_equal(vm->state, VM_RUNNING);
+	reply->valid = STATS_CPU;
+	reply->cpu_user_us = 5;
+	return called(vm);
+}
+
 void
 __wrap_network_close(struct network *network)
 {
 	network->ready = false;
 	called(NULL);
+}
+
+/* As the last one asked for. */
+static bool with_loop;
+
+/* The VM that DISK is a part of, which has none yet. */
+static struct vm *
+without_disk(struct disk *disk)
+{
+	struct vm *vm = (struct vm *)(void *)((char *)disk -
+	    offsetof(struct vm, disk));
+
+	assert_int_equal(vm->state, VM_STAGED);
+	assert_true(disk->fd < 0);
+	return vm;
+}
+
+int
+__wrap_disk_attach(const struct disk_host *host, struct disk *disk, int fd,
+    bool loop, const char **what)
+{
+	assert_ptr_equal(host, &monitor.disks);
+	with_loop = loop;
+	assert_int_equal(check_file_fd(fd, WORKER, O_RDWR, 1, INT64_MAX), 0);
+	*what = "loop device";
+	if (called(without_disk(disk)) == 0)
+		disk->fd = eventfd(0, EFD_CLOEXEC);
+	return fail_with;
+}
+
+int
+__wrap_disk_snapshot(const struct disk_host *host, struct disk *disk,
+    uint64_t id, const int *fds, uint64_t bytes, const char **what)
+{
+	assert_ptr_equal(host, &monitor.disks);
+	assert_true(without_disk(disk)->id == id);
+	assert_int_equal(check_file_fd(fds[SNAPSHOT_IMAGE], WORKER, O_RDONLY,
+	    1, (off_t)bytes), 0);
+	assert_int_equal(check_file_fd(fds[SNAPSHOT_COW], WORKER, O_RDWR,
+	    SNAPSHOT_COW_MIN, INT64_MAX), 0);
+	*what = "snapshot";
+	if (called(without_disk(disk)) == 0)
+		disk->fd = eventfd(0, EFD_CLOEXEC);
+	return fail_with;
+}
+
+int
+__wrap_disk_status(const struct disk_host *host, uint64_t id,
+    struct mapper_snapshot *status)
+{
+	assert_ptr_equal(host, &monitor.disks);
+	*status = (struct mapper_snapshot){ 16, 4096, 8, true, false };
+	return called(vm_find(&monitor.table, id));
+}
+
+int
+__wrap_disk_release(const struct disk_host *host, struct disk *disk,
+    uint64_t id)
+{
+	struct vm *vm = vm_find(&monitor.table, id);
+
+	assert_ptr_equal(host, &monitor.disks);
+	assert_ptr_equal(disk, &vm->disk);
+	assert_true(vm->state != VM_RUNNING);
+	disk_close(disk);
+	return called(vm);
 }
 
 int
@@ -127,8 +231,9 @@ __wrap_stage_launch(struct monitor *m, struct vm *vm,
 	assert_int_equal(vm->state, VM_STAGED);
 	assert_true(vm->tap_fd >= 0);
 	assert_int_equal(check_vm_size(request->vcpus, request->mem_mib), 0);
-	assert_int_equal(check_file_fd(fds[LAUNCH_DISK], WORKER, O_RDWR, 1,
+	assert_int_equal(check_file_fd(fds[LAUNCH_INITRD], WORKER, O_RDONLY, 1,
 	    INT64_MAX), 0);
+	assert_true(vm->disk.fd >= 0);
 	if (called(vm) < 0)
 		return op_error(m, fail_with, "jail: cannot be made");
 	close_fdp(&vm->tap_fd);
@@ -185,7 +290,7 @@ __wrap_proc_signal(int pidfd, int signal)
 
 /* --- a monitor --- */
 
-static int kernel_fd, initrd_fd, disk_fd, config_fd;
+static int kernel_fd, initrd_fd, disk_fd, config_fd, image_fd, cow_fd;
 
 static int
 worker_file(const char *name, int flags)
@@ -200,9 +305,17 @@ worker_file(const char *name, int flags)
 }
 
 static int
+set_size(const char *name, off_t size)
+{
+	_cleanup_close_ int fd = openat(temp.fd, name, O_WRONLY | O_CLOEXEC);
+
+	return ftruncate(fd, size);
+}
+
+static int
 set_up(void **state)
 {
-	int wire[2];
+	int wire[2], orders[2];
 
 	(void)state;
 	begin_temp(&temp);
@@ -210,16 +323,24 @@ set_up(void **state)
 	initrd_fd = worker_file("initrd", O_RDONLY);
 	disk_fd = worker_file("disk", O_RDWR);
 	config_fd = worker_file("config", O_RDONLY);
+	image_fd = worker_file("image", O_RDONLY);
+	cow_fd = worker_file("cow", O_RDWR);
+	assert_int_equal(set_size("image", IMAGE_BYTES), 0);
+	assert_int_equal(ftruncate(cow_fd, SNAPSHOT_COW_MIN), 0);
 	assert_int_equal(mkdirat(temp.fd, "records", 0700), 0);
 	cfg = (struct config){ .state_dir = "/var/lib/banger",
 		.bridge_name = "br-fc", .uid_base = WORKER, .uid_count = 7,
 		.gateway = GATEWAY, .prefix = 24, .owner_gid = UINT32_MAX };
-	monitor = (struct monitor){ .cfg = &cfg, .kvm = true, .qemu = 0,
+	monitor = (struct monitor){ .cfg = &cfg, .kvm = true, .cgroups = -1, .vmm = VMM_QEMU,
 		.jails = temp.fd };
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 	    wire), 0);
 	monitor.wire = wire[0];
 	worker = wire[1];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0, orders), 0);
+	monitor.resolver = orders[0];
+	resolver = orders[1];
 	assert_int_equal(vm_table_init(&monitor.table, SLOTS, WORKER + 1,
 	    openat(temp.fd, "records", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
 	    0);
@@ -252,13 +373,20 @@ tear_down(void **state)
 	close(monitor.table.records);
 	close(monitor.wire);
 	close(worker);
+	close_fdp(&monitor.resolver);
+	close(resolver);
 	close(kernel_fd);
 	close(initrd_fd);
 	close(disk_fd);
 	close(config_fd);
+	close(image_fd);
+	close(cow_fd);
 	end_temp(&temp);
 	return 0;
 }
+
+/* Whether VMs that are staged get one. */
+static bool with_disk = true;
 
 static void
 add_vm(uint64_t id, uint32_t ipv4, enum vm_state state)
@@ -269,8 +397,11 @@ add_vm(uint64_t id, uint32_t ipv4, enum vm_state state)
 	vm->ipv4 = ipv4;
 	vm->state = state;
 	vm->vmm = VMM_QEMU;
-	if (state == VM_STAGED)
+	if (state == VM_STAGED) {
 		vm->tap_fd = eventfd(0, EFD_CLOEXEC);
+		if (with_disk)
+			vm->disk.fd = eventfd(0, EFD_CLOEXEC);
+	}
 	if (state == VM_RUNNING) {
 		vm->pid = 4711;
 		vm->pidfd = eventfd(0, EFD_CLOEXEC);
@@ -292,6 +423,15 @@ put_state(enum vm_state state)
 	fail_with = 0;
 }
 
+/* The same, and the VM is as far as OP wants it: with a disk, or without. */
+static void
+put_state_for(uint32_t op, enum vm_state state)
+{
+	with_disk = op != OP_DISK_ATTACH && op != OP_SNAPSHOT_CREATE;
+	put_state(state);
+	with_disk = true;
+}
+
 /* --- requests --- */
 
 static struct op_info
@@ -308,8 +448,10 @@ static void
 good_request(uint32_t op, struct wire_record *record)
 {
 	const struct op_info info = info_of(op);
-	const int fds[LAUNCH_FDS] = { kernel_fd, initrd_fd, disk_fd,
-		config_fd };
+	const int launch[] = { kernel_fd, initrd_fd, config_fd };
+	const int snapshot[] = { image_fd, cow_fd };
+	const int *fds = op == OP_DISK_ATTACH ? &disk_fd :
+	    op == OP_SNAPSHOT_CREATE ? snapshot : launch;
 	void *body = record->bytes + sizeof(record->request);
 	uint32_t i;
 
@@ -332,6 +474,13 @@ good_request(uint32_t op, struct wire_record *record)
 	case OP_NAT_SET:
 		((struct nat_set_request *)body)->enabled = 1;
 		break;
+	case OP_DISK_ATTACH:
+		((struct disk_attach_request *)body)->loop = 1;
+		break;
+	case OP_SNAPSHOT_CREATE:
+		((struct snapshot_create_request *)body)->disk_bytes =
+		    DISK_BYTES;
+		break;
 	case OP_VMM_LAUNCH:
 		*(struct vmm_launch_request *)body =
 		    (struct vmm_launch_request){ .vmm = VMM_QEMU, .vcpus = 2,
@@ -345,6 +494,9 @@ good_request(uint32_t op, struct wire_record *record)
 	case OP_VMM_SIGNAL:
 		((struct vmm_signal_request *)body)->signal = SIGTERM;
 		break;
+	case OP_SNAPSHOT_STATUS:
+	case OP_SNAPSHOT_REMOVE:
+	case OP_READY:
 	case OP_VMM_LIST:
 	case OP_BRIDGE_ENSURE:
 	case OP_TAP_DELETE:
@@ -352,10 +504,30 @@ good_request(uint32_t op, struct wire_record *record)
 	case OP_VMM_ALIVE:
 	case OP_VMM_KILL:
 	case OP_JAIL_CLEANUP:
+	case OP_VMM_STATS:
+	case OP_RESOLVER_SET:
+	case OP_RESOLVER_CLEAR:
 		break;
 	case OP_COUNT:
 	case EVENT_VMM_EXIT:
 		fail();
+	}
+}
+
+/* Nothing reaches the resolver but the one op it was asked for, and no fd. */
+static void
+hear_resolver(uint32_t op)
+{
+	struct wire_record order;
+
+	while (wire_recv(resolver, &order, MSG_DONTWAIT) > 0) {
+		const struct wire_request only = { .op = op };
+
+		called(NULL);
+		assert_true(op == OP_RESOLVER_SET || op == OP_RESOLVER_CLEAR);
+		assert_int_equal(order.nfds, 0);
+		assert_int_equal(order.len, sizeof(only));
+		assert_memory_equal(order.bytes, &only, sizeof(only));
 	}
 }
 
@@ -367,6 +539,7 @@ dispatch(struct wire_record *record, struct wire_record *reply)
 
 	inputs++;
 	r = ops_dispatch(&monitor, record);
+	hear_resolver(record->request.op);
 	wire_close_fds(record);
 	got = wire_recv(worker, reply, MSG_DONTWAIT);
 	if (got == -EAGAIN)
@@ -464,7 +637,7 @@ right_requests(void **state)
 			int status = expected_status(&info, s);
 			unsigned int fds;
 
-			put_state(s);
+			put_state_for(op, s);
 			fds = count_fds();
 			good_request(op, &record);
 			expect_reply(&record, status);
@@ -622,6 +795,7 @@ padding(void **state)
 		{ OP_HELLO, offsetof(struct hello_request, pad) },
 		{ OP_TAP_CREATE, offsetof(struct tap_create_request, pad) },
 		{ OP_NAT_SET, offsetof(struct nat_set_request, pad) },
+		{ OP_DISK_ATTACH, offsetof(struct disk_attach_request, pad) },
 		{ OP_VMM_LAUNCH, offsetof(struct vmm_launch_request, pad) },
 		{ OP_VMM_LIST, offsetof(struct vmm_list_request, pad) },
 		{ OP_VMM_SIGNAL, offsetof(struct vmm_signal_request, pad) },
@@ -666,6 +840,14 @@ bad_values(void **state)
 		{ OP_TAP_CREATE, 0, UINT32_MAX },
 		{ OP_NAT_SET, 0, 2 },
 		{ OP_NAT_SET, 0, UINT32_MAX },
+		{ OP_DISK_ATTACH, 0, 2 },
+		{ OP_DISK_ATTACH, 0, UINT32_MAX },
+		{ OP_SNAPSHOT_CREATE, 0, 0 },
+		{ OP_SNAPSHOT_CREATE, 0, 4096 },	/* below the image */
+		{ OP_SNAPSHOT_CREATE, 0, DISK_BYTES + 512 },
+		{ OP_SNAPSHOT_CREATE, 0, DISK_BYTES - 1 },
+		{ OP_SNAPSHOT_CREATE, 1, 1 << 14 },	/* 2^46 and 2^20 */
+		{ OP_SNAPSHOT_CREATE, 1, UINT32_MAX },
 		{ OP_VMM_LAUNCH, 0, 0 },
 		{ OP_VMM_LAUNCH, 0, VMM_FIRECRACKER },
 		{ OP_VMM_LAUNCH, 0, 3 },
@@ -680,6 +862,7 @@ bad_values(void **state)
 		{ OP_SOCKET_OPEN, 0, UINT32_MAX },
 		{ OP_SOCKET_OPEN, 0, SOCKET_CONSOLE },	/* with an index */
 		{ OP_SOCKET_OPEN, 0, SOCKET_CONTROL },
+		{ OP_SOCKET_OPEN, 0, SOCKET_VSOCK },
 		{ OP_SOCKET_OPEN, 1, STREAM_PORTS },
 		{ OP_SOCKET_OPEN, 1, UINT32_MAX },
 		{ OP_VMM_LIST, 0, SLOTS + 1 },
@@ -739,6 +922,14 @@ bad_fd(unsigned int kind)
 	case 10:
 		return openat(temp.fd, "disk", O_RDWR | O_APPEND | O_CLOEXEC);
 	case 11:
+		/* Half a sector: a loop device would lose it. */
+		put_file(temp.fd, "odd", "contents", 8);
+		assert_int_equal(fchownat(temp.fd, "odd", WORKER, WORKER, 0),
+		    0);
+		assert_int_equal(set_size("odd",
+		    SNAPSHOT_COW_MIN + 100), 0);
+		return openat(temp.fd, "odd", O_RDWR | O_CLOEXEC);
+	case 12:
 		return -1;			/* taken, or closed */
 	default:
 		return -2;
@@ -746,40 +937,69 @@ bad_fd(unsigned int kind)
 }
 
 static void
+try_bad_fd(enum op op, enum vm_state state, unsigned int place,
+    unsigned int kind)
+{
+	struct wire_record record;
+	unsigned int fds;
+	int fd;
+
+	put_state(state);
+	fds = count_fds();
+	good_request(op, &record);
+	fd = bad_fd(kind);
+	close(record.fds[place]);
+	record.fds[place] = fd;
+	/* Sizes matter to loop devices only. */
+	if (kind == 11 && op == OP_DISK_ATTACH)
+		wire_close_fds(&record);
+	else
+		expect_fatal(&record, "fd");
+	assert_int_equal(count_fds(), fds);
+}
+
+static void
 bad_fds(void **state)
 {
+	static const enum op ops[] = { OP_DISK_ATTACH, OP_SNAPSHOT_CREATE,
+		OP_VMM_LAUNCH };
 	unsigned int kind, place;
 	uint32_t s;
+	size_t i;
 
 	(void)state;
-	for (s = VM_ABSENT; s < VM_STATES; s++)
-		for (place = 0; place < LAUNCH_FDS; place++)
-			for (kind = 0; kind <= 11; kind++) {
-				struct wire_record record;
-				unsigned int fds;
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		for (s = VM_ABSENT; s < VM_STATES; s++)
+			for (place = 0; place < info_of(ops[i]).fds; place++)
+				for (kind = 0; kind <= 12; kind++)
+					try_bad_fd(ops[i], s, place, kind);
+}
 
-				put_state(s);
-				fds = count_fds();
-				good_request(OP_VMM_LAUNCH, &record);
-				close(record.fds[place]);
-				record.fds[place] = bad_fd(kind);
-				expect_fatal(&record, "fd");
-				assert_int_equal(count_fds(), fds);
-			}
-	/* Places exchanged: a disk for writing where a kernel is read. */
+/* A file open for reading where one is written, and the reverse. */
+static void
+exchanged_fds(void **state)
+{
+	struct wire_record record;
+	unsigned int place;
+	int fd;
+
+	(void)state;
 	put_state(VM_STAGED);
 	for (place = 0; place < LAUNCH_FDS; place++) {
-		struct wire_record record;
-		int fd;
-
-		if (place == LAUNCH_DISK)
-			continue;
 		good_request(OP_VMM_LAUNCH, &record);
-		fd = record.fds[place];
-		record.fds[place] = record.fds[LAUNCH_DISK];
-		record.fds[LAUNCH_DISK] = fd;
-		expect_fatal(&record, "fds exchanged");
+		close(record.fds[place]);
+		record.fds[place] = fcntl(disk_fd, F_DUPFD_CLOEXEC, 0);
+		expect_fatal(&record, "a disk in a launch");
 	}
+	good_request(OP_DISK_ATTACH, &record);
+	close(record.fds[0]);
+	record.fds[0] = fcntl(kernel_fd, F_DUPFD_CLOEXEC, 0);
+	expect_fatal(&record, "a kernel as a disk");
+	good_request(OP_SNAPSHOT_CREATE, &record);
+	fd = record.fds[SNAPSHOT_IMAGE];
+	record.fds[SNAPSHOT_IMAGE] = record.fds[SNAPSHOT_COW];
+	record.fds[SNAPSHOT_COW] = fd;
+	expect_fatal(&record, "image and COW file exchanged");
 }
 
 static void
@@ -808,8 +1028,9 @@ static void
 failing_actions(void **state)
 {
 	static const enum op ops[] = { OP_BRIDGE_ENSURE, OP_TAP_CREATE,
-		OP_TAP_DELETE, OP_NAT_SET, OP_VMM_LAUNCH, OP_SOCKET_OPEN,
-		OP_VMM_SIGNAL, OP_VMM_KILL, OP_JAIL_CLEANUP };
+		OP_TAP_DELETE, OP_NAT_SET, OP_DISK_ATTACH, OP_SNAPSHOT_CREATE,
+		OP_SNAPSHOT_STATUS, OP_SNAPSHOT_REMOVE, OP_VMM_LAUNCH,
+		OP_SOCKET_OPEN, OP_VMM_SIGNAL, OP_VMM_KILL, OP_JAIL_CLEANUP };
 	static const int errors[] = { -EPERM, -ENOMEM, -ENOSPC, -EEXIST,
 		-EADDRINUSE, -EMFILE };
 	uint32_t s;
@@ -825,7 +1046,7 @@ failing_actions(void **state)
 
 				if (expected_status(&info, s) != 0)
 					continue;
-				put_state(s);
+				put_state_for(ops[i], s);
 				fds = count_fds();
 				fail_with = errors[e];
 				good_request(ops[i], &record);
@@ -836,6 +1057,25 @@ failing_actions(void **state)
 				if (s != VM_STAGED)
 					assert_int_equal(count_fds(), fds);
 			}
+}
+
+/* A resolver that does not read: the monitor does not wait for it. */
+static void
+resolver_busy(void)
+{
+	struct wire_record record, reply;
+	unsigned int sent = 0;
+
+	while (send(monitor.resolver, "", 1, MSG_DONTWAIT) == 1)
+		sent++;
+	good_request(OP_RESOLVER_SET, &record);
+	assert_int_equal(ops_dispatch(&monitor, &record), 0);
+	assert_int_equal(wire_recv(worker, &reply, MSG_DONTWAIT), 1);
+	assert_int_equal(reply.reply.status, -EAGAIN);
+	assert_non_null(strstr(reply.reply.error, "resolver: "));
+	while (wire_recv(resolver, &record, MSG_DONTWAIT) == 1)
+		sent--;
+	assert_int_equal(sent, 0);
 }
 
 static void
@@ -866,10 +1106,10 @@ special_cases(void **state)
 	assert_int_equal(calls, 0);
 	/* No VMM on this host. */
 	put_state(VM_STAGED);
-	monitor.qemu = -1;
+	strcpy(monitor.vmm_problem, "qemu: not found");
 	good_request(OP_VMM_LAUNCH, &record);
 	expect_reply(&record, -ENOENT);
-	monitor.qemu = 0;
+	monitor.vmm_problem[0] = '\0';
 	/* Its tap went with the last daemon. */
 	put_state(VM_STAGED);
 	close_fdp(&vm_find(&monitor.table, VM_ID)->tap_fd);
@@ -877,6 +1117,39 @@ special_cases(void **state)
 	good_request(OP_VMM_LAUNCH, &record);
 	expect_reply(&record, -ESTALE);
 	assert_int_equal(calls, 0);
+	/* No disk, one already, one that goes twice. */
+	with_disk = false;
+	put_state(VM_STAGED);
+	good_request(OP_VMM_LAUNCH, &record);
+	expect_reply(&record, -ENODEV);
+	assert_int_equal(calls, 0);
+	with_loop = false;
+	good_request(OP_DISK_ATTACH, &record);
+	expect_reply(&record, 0);
+	assert_true(with_loop);
+	good_request(OP_DISK_ATTACH, &record);
+	expect_reply(&record, -EEXIST);
+	good_request(OP_SNAPSHOT_CREATE, &record);
+	expect_reply(&record, -EEXIST);
+	assert_int_equal(calls, 1);
+	for (i = 0; i < 2; i++) {
+		good_request(OP_SNAPSHOT_REMOVE, &record);
+		expect_reply(&record, 0);
+	}
+	good_request(OP_SNAPSHOT_CREATE, &record);
+	expect_reply(&record, 0);
+	with_disk = true;
+	/* Nobody to tell; one that is busy; one that has gone. */
+	put_state(VM_ABSENT);
+	i = (uint32_t)monitor.resolver;
+	monitor.resolver = -1;
+	good_request(OP_RESOLVER_SET, &record);
+	expect_reply(&record, -ENOENT);
+	monitor.resolver = (int)i;
+	resolver_busy();
+	shutdown(resolver, SHUT_RDWR);
+	good_request(OP_RESOLVER_CLEAR, &record);
+	expect_reply(&record, -EPIPE);
 	/* The record cannot be written: no VM, and no tap. */
 	put_state(VM_ABSENT);
 	i = (uint32_t)monitor.table.records;
@@ -941,9 +1214,17 @@ life(void **state)
 	good_request(OP_SOCKET_OPEN, &record);
 	expect_reply(&record, -EBUSY);
 	good_request(OP_VMM_LAUNCH, &record);
+	expect_reply(&record, -ENODEV);
+	good_request(OP_SNAPSHOT_CREATE, &record);
+	expect_reply(&record, 0);
+	good_request(OP_VMM_LAUNCH, &record);
 	expect_reply(&record, 0);
 	good_request(OP_VMM_LAUNCH, &record);
 	expect_reply(&record, -EBUSY);
+	good_request(OP_SNAPSHOT_REMOVE, &record);
+	expect_reply(&record, -EBUSY);
+	good_request(OP_SNAPSHOT_STATUS, &record);
+	expect_reply(&record, 0);
 	good_request(OP_TAP_DELETE, &record);
 	expect_reply(&record, -EBUSY);
 	good_request(OP_JAIL_CLEANUP, &record);
@@ -1099,6 +1380,7 @@ main(void)
 		ops_unit_test(padding),
 		ops_unit_test(bad_values),
 		ops_unit_test(bad_fds),
+		ops_unit_test(exchanged_fds),
 		ops_unit_test(unknown_ops),
 		ops_unit_test(failing_actions),
 		ops_unit_test(special_cases),

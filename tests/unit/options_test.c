@@ -344,6 +344,50 @@ specs_written(void **state)
 }
 
 static void
+changes(void **state)
+{
+	static const struct { const char *line, *says; } bad[] = {
+		{ "vm set web", "nothing to set" },
+		{ "vm set web --json", "nothing to set" },
+		{ "vm set web --nat --no-nat", "exclude each other" },
+		{ "vm set web --vcpu 3", "--vcpu" },
+		{ "vm set web --memory 63", "not between" },
+		{ "vm set web --disk-size 20", "with its unit" },
+	};
+	static const struct { const char *line, *json; } good[] = {
+		{ "vm set --vcpu 4 web", "{\"vcpu\":4}" },
+		{ "vm set web --nat", "{\"nat\":true}" },
+		{ "vm set web --no-nat", "{\"nat\":false}" },
+		{ "vm set web -m 2G --disk-size 20G", "{\"memory_mib\":2048,"
+		    "\"disk_size_bytes\":21474836480}" },
+	};
+	struct vm_change change;
+	struct args args;
+	char err[ARGS_ERROR];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(parse(bad[i].line, &args, err), 0);
+		if (change_read(&args, &change, err) == 0)
+			fail_msg("%s: accepted", bad[i].line);
+		if (strstr(err, bad[i].says) == NULL)
+			fail_msg("%s: says: %s", bad[i].line, err);
+	}
+	for (i = 0; i < ARRAY_SIZE(good); i++) {
+		struct buf buf _cleanup_buf_ = BUF_INIT(4096);
+
+		assert_int_equal(parse(good[i].line, &args, err), 0);
+		assert_int_equal(change_read(&args, &change, err), 0);
+		json_open(&buf, NULL, '{');
+		change_write(&change, &buf);
+		json_close(&buf, '}');
+		buf_append(&buf, "", 1);
+		assert_string_equal(buf.data, good[i].json);
+	}
+}
+
+static void
 exec_specs(void **state)
 {
 	static const char *const bad[] = {
@@ -428,6 +472,7 @@ main(void)
 		cmocka_unit_test(table_is_sound),
 		cmocka_unit_test(specs_refused),
 		cmocka_unit_test(specs_written),
+		cmocka_unit_test(changes),
 		cmocka_unit_test(exec_specs),
 		cmocka_unit_test(no_arguments),
 		cmocka_unit_test(suggestions),

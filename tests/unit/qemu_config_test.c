@@ -42,6 +42,10 @@ command_line(void **state)
 	assert_null(strstr(line, "tsc"));
 	assert_null(strstr(line, "dns"));
 	assert_non_null(strstr(line, " banger.init=none"));
+	assert_null(strstr(line, "banger.link"));
+	other.vmm = VMM_FIRECRACKER;
+	assert_int_equal(vmm_cmdline(&other, line), 0);
+	assert_non_null(strstr(line, " banger.link=vsock"));
 }
 
 static void
@@ -94,6 +98,23 @@ kvm_and_disposable(void **state)
 	assert_non_null(strstr(text, "accel = \"kvm\"\n"));
 	assert_null(strstr(text, "erms"));
 	assert_non_null(strstr(text, "cache = \"unsafe\"\n"));
+	free(text);
+}
+
+/* QEMU's file driver refuses block devices, and the other one files. */
+static void
+disk_drivers(void **state)
+{
+	struct vmm_spec other = spec;
+	char *text = config_of(&spec);
+
+	(void)state;
+	assert_non_null(strstr(text, "file.driver = \"file\"\n"));
+	free(text);
+	other.disk_is_block = true;
+	text = config_of(&other);
+	assert_non_null(strstr(text, "file.driver = \"host_device\"\n"));
+	assert_null(strstr(text, "\"file\"\n"));
 	free(text);
 }
 
@@ -158,6 +179,7 @@ main(void)
 		cmocka_unit_test(whole_file),
 		cmocka_unit_test(every_port),
 		cmocka_unit_test(kvm_and_disposable),
+		cmocka_unit_test(disk_drivers),
 		cmocka_unit_test(no_injection),
 		cmocka_unit_test(too_small),
 		cmocka_unit_test(tsc),

@@ -90,6 +90,26 @@ size_texts(void **state)
 }
 
 static void
+spans(void **state)
+{
+	static const struct { uint64_t us; const char *text; } rows[] = {
+		{ 0, "0s" }, { 99999, "0s" }, { 100000, "0.1s" },
+		{ 12000000, "12s" }, { 59999999, "59.9s" },
+		{ 60000000, "1m00s" }, { 312900000, "5m12s" },
+		{ 3599999999, "59m59s" }, { 3600000000, "1h00m" },
+		{ 86399999999, "23h59m" }, { 183600000000, "2d03h" },
+	};
+	char text[SIZE_TEXT];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_string_equal(span_text(rows[i].us, text), rows[i].text);
+	span_text(UINT64_MAX, text);
+	assert_true(strlen(text) < SIZE_TEXT);
+}
+
+static void
 times(void **state)
 {
 	static const char *const bad[] = {
@@ -131,6 +151,7 @@ main(void)
 		cmocka_unit_test(good_sizes),
 		cmocka_unit_test(bad_sizes),
 		cmocka_unit_test(size_texts),
+		cmocka_unit_test(spans),
 		cmocka_unit_test(times),
 	};
 

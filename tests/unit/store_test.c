@@ -224,7 +224,7 @@ static const struct machine_row machine = {
 	.mem_mib = 512, .disk_bytes = UINT64_C(8) << 30,
 	.ipv4 = 0xac100002, .gateway = 0xac100001, .prefix = 24,
 	.mac = { 2, 0xfc, 1, 2, 3, 4 }, .nat = true, .created_s = 1,
-	.started_s = 2, .exit = "stopped",
+	.started_s = 2, .exit = "stopped", .vmm = VMM_FIRECRACKER,
 };
 
 static void
@@ -264,7 +264,8 @@ damaged_machine_rows(void **state)
 	for (i = 0; i < count; i++) {
 		cJSON *item = cJSON_DetachItemFromArray(tree, i);
 		bool optional = strcmp(item->string, "exit") == 0 ||
-		    strcmp(item->string, "last_error") == 0;
+		    strcmp(item->string, "last_error") == 0 ||
+		    strcmp(item->string, "restart_needed") == 0;
 
 		assert_case((machine_row_read("00ab12cd34ef", tree, &again) ==
 		    0) == optional, i, item->string);
@@ -321,12 +322,25 @@ catalog_rows(void **state)
 	tree = json_parse(row.data, row.len);
 	assert_int_equal(kernel_row_read("k", tree, &kernel_again), 0);
 	assert_string_equal(kernel_again.agent, "id");
+	assert_false(kernel_again.vsock);
+	/* As a row from before the member reads. */
+	cJSON_DeleteItemFromObject(tree, "vsock");
+	assert_int_equal(kernel_row_read("k", tree, &kernel_again), 0);
+	assert_true(kernel_again.vsock);
 	assert_int_equal(kernel_row_read("l", tree, &kernel_again), -EINVAL);
 	cJSON_Delete(tree);
 	buf_free(&row);
 }
 
 /* ---- console ---- */
+
+static unsigned int halts;
+
+static void
+halt(void *arg)
+{
+	++*(unsigned int *)arg;
+}
 
 static void
 console_is_bounded(void **state)
@@ -338,7 +352,7 @@ console_is_bounded(void **state)
 	int i;
 
 	(void)state;
-	console_init(&console, &store, "0123456789ab");
+	console_init(&console, &store, "0123456789ab", halt, &halts);
 	assert_int_equal(console_open(&console, true), 0);
 	for (i = 0; i < 40000; i++) {
 		snprintf(line, sizeof(line), "line %05d of a guest that "
@@ -363,6 +377,50 @@ console_is_bounded(void **state)
 	assert_string_equal(tail, "?[31mred?");
 	free(tail);
 	assert_null(console_tail(&store, "ffffffffffff", 10));
+	/* Of a panic its beginning. */
+	assert_int_equal(console_open(&console, true), 0);
+	for (i = 0; i < 20; i++)
+		console_note(&console, i == 7 ?
+		    "[    2.7] Kernel panic - not syncing: why" : "trace");
+	console_close(&console);
+	tail = console_tail(&store, "0123456789ab", 2);
+	assert_string_equal(tail, "[    2.7] Kernel panic - not syncing: why\n"
+	    "trace");
+	free(tail);
+}
+
+/* The kernel's last words, whole, in pieces, and almost. */
+static void
+console_hears_a_halt(void **state)
+{
+	static const char *const texts[] = {
+		"reboot: Power down\r\n", "xreboot: y", "rerebooreboot: ",
+		"reboot:", "reboot:x ", "Reboot: ", "reboo\nt: ",
+	};
+	struct console console;
+	struct events events;
+	int pipefd[2];
+	size_t i;
+
+	(void)state;
+	halts = 0;
+	assert_int_equal(events_init(&events), 0);
+	console_init(&console, &store, "0123456789ab", halt, &halts);
+	assert_int_equal(pipe2(pipefd, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(console_attach(&console, &events, pipefd[0]), 0);
+	for (i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_true(write(pipefd[1], texts[i], strlen(texts[i])) > 0);
+		assert_true(write(pipefd[1], "\n", 1) == 1);
+		assert_int_equal(events_turn(&events, 0), 0);
+	}
+	for (i = 0; i < 8; i++) {
+		assert_int_equal(write(pipefd[1], &"reboot: "[i], 1), 1);
+		assert_int_equal(events_turn(&events, 0), 0);
+	}
+	close(pipefd[1]);
+	console_close(&console);
+	events_close(&events);
+	assert_int_equal(halts, 4);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -384,6 +442,7 @@ main(void)
 		TEST(damaged_machine_rows),
 		TEST(catalog_rows),
 		TEST(console_is_bounded),
+		TEST(console_hears_a_halt),
 	};
 
 	log_init("test", LOG_ERROR);

@@ -22,6 +22,9 @@ static const struct field fields[] = {
 	{ "vcpu", "VCPU", FIELD_NUMBER },
 	{ "memory_mib", "MEMORY", FIELD_MIB },
 	{ "disk", "DISK", FIELD_BYTES },
+	{ "uptime", NULL, FIELD_SECONDS },
+	{ "cpu", NULL, FIELD_MICROSECONDS },
+	{ "load", NULL, FIELD_DECIMAL },
 	{ "nat", "NAT", FIELD_BOOL },
 	{ "created", "AGE", FIELD_AGE },
 	{ NULL, NULL, FIELD_TEXT },
@@ -67,6 +70,9 @@ aligned(void **state)
 	    "id:       0123\n"
 	    "disk:     2K (2048 bytes)\n"
 	    "created:  2026-01-31T09:05:07Z (3h ago)\n");
+	assert_string_equal(show("{\"uptime\":75,\"cpu\":1500000,"
+	    "\"load\":0.07}", false, false, 0),
+	    "uptime:  1m15s\ncpu:     1.5s\nload:    0.07\n");
 	assert_string_equal(show("[ { \"name\" : \"w\" } ]", true, true, 0),
 	    "[{\"name\":\"w\"}]\n");
 }

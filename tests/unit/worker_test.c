@@ -537,6 +537,14 @@ guest_ends_early(void **state)
 	assert_non_null(strstr(message, "VM box: ended by the guest"));
 	assert_string_equal(console_text, "fake console, line 1 \nline 2");
 	assert_true(nothing_left());
+	/* What the VMM said comes in pieces and is one line all the same. */
+	fake->talks = 1;
+	assert_string_equal(ask(&c, RUN("box", "false")), "unavailable");
+	assert_non_null(strstr(message, "; the VMM said: vmm: no ?[1m memory"));
+	assert_null(strstr(console_text, "\nvmm:\n"));
+	assert_non_null(strstr(console_text, "vmm: no ?[1m memory"));
+	assert_null(strstr(console_text, "waiting"));
+	assert_true(nothing_left());
 	client_close(&c);
 }
 
@@ -555,6 +563,13 @@ guest_is_silent(void **state)
 	assert_non_null(strstr(message, "VM box: its agent did not answer"));
 	assert_string_equal(console_text, "fake console, line 1 \nline 2");
 	assert_true(nothing_left());
+	assert_null(strstr(message, "nothing is on its console"));
+	/* Not even a console. */
+	fake->misses = UINT32_MAX;
+	assert_string_equal(ask(&c, RUN("box", "true")), "timeout");
+	assert_non_null(strstr(message, "nothing is on its console"));
+	assert_true(nothing_left());
+	fake->misses = 0;
 	/* A VM that there was before stays, with what went wrong. */
 	fake->agent = FAKE_AGENT_OK;
 	assert_string_equal(ask(&c, RUN("box", "false")), "ok");
@@ -854,7 +869,165 @@ ids_and_prefixes(void **state)
 	assert_true(nothing_left());
 }
 
+/* ---- disks ---- */
+
+/* A member of a VM, by vm.show, or "". */
+static const char *
+shown(struct client *c, const char *name, const char *key)
+{
+	static char value[512];
+	char line[128];
+	cJSON *answer;
+
+	snprintf(line, sizeof(line), "{\"op\":\"vm.show\",\"vm\":\"%s\"}\n",
+	    name);
+	client_send(c, line, strlen(line), NULL, 0);
+	answer = client_line(c);
+	assert_non_null(answer);
+	snprintf(value, sizeof(value), "%s", text_of(cJSON_GetObjectItem(
+	    answer, "result"), "vm", key));
+	cJSON_Delete(answer);
+	return value;
+}
+
+/* Opens the COW file of the VM NAME. */
+static int
+cow_of(struct client *c, const char *name)
+{
+	char file[64];
+	int fd;
+
+	snprintf(file, sizeof(file), "vms/%s.cow", shown(c, name, "id"));
+	fd = openat(temp.fd, file, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* With device mapper there is a COW file, which outlives stops. */
+static void
+snapshots(void **state)
+{
+	static const uint8_t invalid[16] = { 'S', 'n', 'A', 'p', 0, 0, 0, 0,
+		1, 0, 0, 0, 8 };
+	struct client c;
+	struct stat st;
+	const struct image_row row = { .name = "img", .size_bytes = 4096,
+		.created_s = 1 };
+	struct buf text = BUF_INIT(STORE_ROW_MAX);
+	char image[4096] = "a image of whole sectors";
+	uint8_t valid = 0;
+	int cow;
+
+	(void)state;
+	stop_worker(SIGTERM);
+	put_file(temp.fd, "images/img.ext4", image, sizeof(image));
+	image_row_write(&text, &row);
+	put_text("images/img.json", text.data);
+	buf_free(&text);
+	fake->snapshots = 1;
+	start_worker();
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("box", "false")), "ok");
+	assert_string_equal(shown(&c, "box", "disk_backend"), "snapshot");
+	assert_string_equal(shown(&c, "box", "disk_error"), "");
+	assert_int_equal(fake->vms[0].disk, OP_SNAPSHOT_CREATE);
+	cow = cow_of(&c, "box");
+	assert_int_equal(fstat(cow, &st), 0);
+	assert_true(st.st_size > 1 << 20);
+	assert_int_equal(st.st_blocks, 0);
+	/* The host's file system becomes full. */
+	fake->disk_full = 1;
+	assert_non_null(strstr(shown(&c, "box", "disk_error"),
+	    "file system was full"));
+	assert_int_equal(pwrite(cow, invalid, sizeof(invalid), 0),
+	    sizeof(invalid));
+	assert_string_equal(ask(&c, "{\"op\":\"vm.stop\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_non_null(strstr(shown(&c, "box", "disk_error"),
+	    "file system was full"));
+	/* The next start revives it. */
+	fake->disk_full = 0;
+	assert_string_equal(ask(&c, "{\"op\":\"vm.start\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_string_equal(shown(&c, "box", "disk_error"), "");
+	assert_int_equal(pread(cow, &valid, 1, 4), 1);
+	assert_int_equal(valid, 1);
+	assert_string_equal(ask(&c, "{\"op\":\"vm.stop\",\"vm\":\"box\"}"),
+	    "ok");
+	/* Not a COW file any more: refused, and not touched. */
+	assert_int_equal(pwrite(cow, "rubbish!", 8, 0), 8);
+	close(cow);
+	assert_string_equal(ask(&c, "{\"op\":\"vm.start\",\"vm\":\"box\"}"),
+	    "invalid");
+	assert_non_null(strstr(message, "damaged"));
+	/* No device mapper at the next boot. */
+	client_close(&c);
+	stop_worker(SIGTERM);
+	fake->snapshots = 0;
+	start_worker();
+	client_open(&c);
+	assert_string_equal(ask(&c, "{\"op\":\"vm.start\",\"vm\":\"box\"}"),
+	    "unavailable");
+	assert_string_equal(ask(&c, "{\"op\":\"vm.delete\",\"vm\":\"box\"}"),
+	    "ok");
+	client_close(&c);
+	assert_true(nothing_left());
+}
+
+/* The monitor cannot make the disk: an error, and nothing left. */
+static void
+no_disk(void **state)
+{
+	struct client c;
+
+	(void)state;
+	fake->fail_op = OP_DISK_ATTACH;
+	fake->fail_error = -ENOMEM;
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("box", "false")), "internal");
+	assert_non_null(strstr(message, "it was made to fail"));
+	assert_true(nothing_left());
+	fake->fail_op = -1;
+	assert_string_equal(ask(&c, RUN("box", "true")), "ok");
+	assert_string_equal(shown(&c, "box", "disk_backend"), "copy");
+	client_close(&c);
+	assert_true(nothing_left());
+}
+
 /* ---- workers that go ---- */
+
+/*
+ * After a power failure: a row of a --rm VM that was never synced is empty, or
+ * is whole; both go with all that belongs to them. Another VM's stays.
+ */
+static void
+power_failure(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("temp", "true")), "ok");
+	stop_worker(SIGKILL);
+	client_close(&c);
+	memset(fake->vms, 0, sizeof(fake->vms));
+	put_text("vms/00000000000a.volatile", "");
+	put_text("vms/00000000000a.json", "");
+	put_text("vms/00000000000a.cow", "cow");
+	put_text("vms/00000000000a.console", "console");
+	put_text("vms/00000000000b.volatile", "");
+	put_text("vms/00000000000b.disk", "disk");
+	put_text("vms/00000000000c.json", "{");
+	put_text("vms/00000000000c.disk", "disk");
+	start_worker();
+	client_open(&c);
+	while (strcmp(state_of(&c, "temp"), "") != 0)
+		usleep(1000);
+	client_close(&c);
+	assert_true(exists(temp.fd, "vms/00000000000c.json.bad"));
+	assert_true(exists(temp.fd, "vms/00000000000c.disk"));
+	assert_int_equal(files_in("vms"), 2);
+}
 
 static void
 killed_worker(void **state)
@@ -870,8 +1043,8 @@ killed_worker(void **state)
 	client_close(&c);
 	/* Meanwhile one VM ends, and one comes that no row knows of. */
 	fake->vms[2].state = VM_EXITED;
-	fake->vms[3] = (struct fake_vm){ 0x123456, VM_RUNNING, 9, 0 };
-	fake->vms[4] = (struct fake_vm){ 0x123457, VM_STAGED, 10, 0 };
+	fake->vms[3] = (struct fake_vm){ 0x123456, VM_RUNNING, 9, 0, 0 };
+	fake->vms[4] = (struct fake_vm){ 0x123457, VM_STAGED, 10, 0, 0 };
 	put_text("tmp/000000000001.disk", "unfinished");
 	put_text("vms/000000000001.disk", "orphan");
 	start_worker();
@@ -973,6 +1146,35 @@ embedded(void **state)
 	start_worker();
 }
 
+/* The monitor is reminded of names at each start; none hangs on its answer. */
+static void
+names_are_announced(void **state)
+{
+	struct client c;
+	uint32_t before;
+
+	(void)state;
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("quiet", "true")), "ok");
+	assert_int_equal(fake->resolver_sets, 0);
+	client_close(&c);
+	stop_worker(SIGTERM);
+	fake->dns_port = 42069;
+	start_worker();
+	client_open(&c);
+	before = fake->resolver_sets;
+	assert_string_equal(ask(&c, RUN("loud", "true")), "ok");
+	assert_int_equal(fake->resolver_sets, before + 1);
+	fake->fail_op = OP_RESOLVER_SET;
+	fake->fail_error = -EAGAIN;
+	assert_string_equal(ask(&c, RUN("failing", "true")), "ok");
+	fake->fail_error = -ENOENT;
+	assert_string_equal(ask(&c, RUN("missing", "true")), "ok");
+	fake->fail_op = -1;
+	fake->dns_port = 0;
+	client_close(&c);
+}
+
 /* ---- images ---- */
 
 static void
@@ -1036,6 +1238,224 @@ deletions(void **state)
 	client_close(&c);
 }
 
+/* ---- changes and numbers ---- */
+
+/* Like ask(), with the member KEY of the answer's OUTER object as JSON. */
+static const char *
+ask_for(struct client *c, const char *request, const char *outer,
+    const char *key)
+{
+	static char text[4096];
+	char line[4096];
+	cJSON *answer, *item;
+	char *printed;
+
+	snprintf(line, sizeof(line), "%s\n", request);
+	client_send(c, line, strlen(line), NULL, 0);
+	answer = client_line(c);
+	assert_non_null(answer);
+	item = cJSON_GetObjectItem(answer, "result");
+	item = cJSON_GetObjectItem(item, outer);
+	if (key != NULL)
+		item = cJSON_GetObjectItem(item, key);
+	printed = item != NULL ? cJSON_PrintUnformatted(item) : NULL;
+	snprintf(text, sizeof(text), "%s", printed != NULL ? printed : "");
+	free(printed);
+	cJSON_Delete(answer);
+	return text;
+}
+
+#define SHOW "{\"op\":\"vm.show\",\"vm\":\"box\"}"
+#define SET(what) "{\"op\":\"vm.set\",\"vm\":\"box\"," what "}"
+
+static void
+changes(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c);
+	assert_string_equal(ask(&c, SET("\"vcpu\":2")), "not-found");
+	assert_string_equal(ask(&c, RUN("box", "false")), "ok");
+	assert_int_equal(fake->vms[0].nat, 1);
+	/* A VM that runs: NAT at once, the rest at its next start. */
+	assert_string_equal(ask(&c, SET("\"nat\":false")), "ok");
+	assert_int_equal(fake->vms[0].nat, 0);
+	assert_string_equal(ask_for(&c, SHOW, "vm", "restart_needed"), "");
+	assert_string_equal(ask_for(&c, SET("\"vcpu\":4,\"memory_mib\":128,"
+	    "\"disk_size_bytes\":2097153"), "vm", "restart_needed"), "true");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "disk_size_bytes"),
+	    "3145728");
+	assert_string_equal(ask(&c, SET("\"disk_size_bytes\":2097152")),
+	    "invalid");
+	assert_non_null(strstr(message, "only grow"));
+	assert_string_equal(ask(&c, SET("\"vcpu\":3")), "invalid");
+	assert_string_equal(ask(&c, SET("\"vcpu\":34")), "invalid");
+	assert_string_equal(ask(&c, SET("\"memory_mib\":1")), "invalid");
+	assert_string_equal(ask(&c, SET("\"name\":\"x\"")), "invalid");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "vcpu"), "4");
+	/* It is on the disk: a worker that is killed does not forget it. */
+	client_close(&c);
+	stop_worker(SIGKILL);
+	start_worker();
+	client_open(&c);
+	assert_string_equal(ask_for(&c, SHOW, "vm", "memory_mib"), "128");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "restart_needed"), "true");
+	assert_string_equal(ask(&c, "{\"op\":\"vm.restart\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "restart_needed"), "");
+	assert_int_equal(fake->vms[0].nat, 0);
+	/* The monitor refuses: nothing is changed. */
+	fake->fail_op = OP_NAT_SET;
+	fake->fail_error = -EIO;
+	assert_string_equal(ask(&c, SET("\"nat\":true,\"vcpu\":8")),
+	    "internal");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "nat"), "false");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "vcpu"), "4");
+	fake->fail_op = -1;
+	assert_string_equal(ask(&c, "{\"op\":\"vm.stop\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "restart_needed"), "");
+	assert_string_equal(ask_for(&c, SET("\"vcpu\":8,\"nat\":true"), "vm",
+	    "restart_needed"), "");
+	assert_string_equal(ask_for(&c, SHOW, "vm", "nat"), "true");
+	assert_string_equal(ask(&c, "{\"op\":\"vm.delete\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_true(nothing_left());
+	client_close(&c);
+}
+
+/* The disk is as long as the row says when the VM starts next. */
+static void
+grown_disk(void **state)
+{
+	struct client c;
+	struct stat st;
+	char path[64], id[16];
+
+	(void)state;
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("box", "false")), "ok");
+	assert_int_equal(sscanf(ask_for(&c, SHOW, "vm", "id"),
+	    "\"%12[0-9a-f]", id), 1);
+	snprintf(path, sizeof(path), "vms/%s.disk", id);
+	assert_int_equal(fstatat(temp.fd, path, &st, 0), 0);
+	assert_int_equal(st.st_size, 1 << 20);
+	assert_string_equal(ask(&c, SET("\"disk_size_bytes\":4194304")), "ok");
+	assert_int_equal(fstatat(temp.fd, path, &st, 0), 0);
+	assert_int_equal(st.st_size, 1 << 20);
+	assert_string_equal(ask(&c, "{\"op\":\"vm.restart\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_int_equal(fstatat(temp.fd, path, &st, 0), 0);
+	assert_int_equal(st.st_size, 4 << 20);
+	client_close(&c);
+	client_open(&c);
+	assert_string_equal(ask(&c, "{\"op\":\"vm.run\",\"rm\":true,"
+	    "\"spec\":{\"name\":\"brief\"}}"), "ok");
+	assert_string_equal(ask(&c, "{\"op\":\"vm.set\",\"vm\":\"brief\","
+	    "\"vcpu\":2}"), "state");
+	assert_string_equal(ask(&c, "{\"op\":\"vm.set\",\"vm\":\"brief\","
+	    "\"nat\":true}"), "ok");
+	client_close(&c);
+}
+
+#define PORTS "{\"op\":\"vm.ports\",\"vm\":\"box\"}"
+#define STATS "{\"op\":\"vm.stats\",\"vm\":\"box\"}"
+
+static void
+inspection(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("box", "false")), "ok");
+	assert_string_equal(ask_for(&c, PORTS, "ports", NULL),
+	    "[{\"vm\":\"box\",\"address\":\"0.0.0.0\",\"port\":22,"
+	    "\"proto\":\"tcp\",\"pid\":7,\"process\":\"sshd\","
+	    "\"reach\":\"172.16.0.2:22\"},"
+	    "{\"vm\":\"box\",\"address\":\"127.0.0.1\",\"port\":53,"
+	    "\"proto\":\"udp\"},"
+	    "{\"vm\":\"box\",\"address\":\"::1\",\"port\":8080,"
+	    "\"proto\":\"tcp6\",\"pid\":8,\"process\":\"a b?\"}]");
+	assert_string_equal(ask_for(&c, STATS, "stats", "cpu_us"), "42");
+	/* What the tap sent, the guest received. */
+	assert_string_equal(ask_for(&c, STATS, "stats", "net_rx_bytes"), "2");
+	assert_string_equal(ask_for(&c, STATS, "stats", "net_tx_bytes"), "1");
+	assert_string_equal(ask_for(&c, STATS, "stats", "memory_bytes"), "");
+	assert_string_equal(ask_for(&c, STATS, "stats", "disk_size_bytes"),
+	    "1048576");
+	assert_string_equal(ask_for(&c, STATS, "stats", "guest_load_5"),
+	    "1.23");
+	assert_string_equal(ask_for(&c, STATS, "stats",
+	    "guest_disk_free_bytes"), "9.00719925474099e+15");
+	/* A list with a gap is not believed; the VM lives on. */
+	fake->agent = FAKE_AGENT_LIES;
+	assert_string_equal(ask(&c, PORTS), "unavailable");
+	fake->agent = FAKE_AGENT_OK;
+	assert_string_equal(ask(&c, PORTS), "ok");
+	/* Without the guest's part. */
+	fake->agent = FAKE_AGENT_DEAF;
+	assert_string_equal(ask_for(&c, STATS, "stats", "guest_load_5"), "");
+	assert_string_equal(ask_for(&c, STATS, "stats", "cpu_us"), "42");
+	/* A client that goes while the agent is asked. */
+	client_send(&c, PORTS "\n", strlen(PORTS) + 1, NULL, 0);
+	client_close(&c);
+	client_open(&c);
+	fake->agent = FAKE_AGENT_OK;
+	fake->fail_op = OP_VMM_STATS;
+	fake->fail_error = -ESRCH;
+	assert_string_equal(ask_for(&c, STATS, "stats", "cpu_us"), "");
+	assert_string_equal(ask_for(&c, STATS, "stats", "guest_load_5"),
+	    "1.23");
+	fake->fail_op = -1;
+	assert_string_equal(ask(&c, "{\"op\":\"vm.stop\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_string_equal(ask(&c, PORTS), "state");
+	assert_string_equal(ask_for(&c, STATS, "stats", "state"),
+	    "\"stopped\"");
+	fake->agent = FAKE_AGENT_OLD;
+	assert_string_equal(ask(&c, "{\"op\":\"vm.start\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_string_equal(ask(&c, PORTS), "unavailable");
+	assert_non_null(strstr(message, "older"));
+	assert_string_equal(ask(&c, STATS), "ok");
+	client_close(&c);
+}
+
+/* What is no longer as its row says is said to be so, and can be deleted. */
+static void
+damaged(void **state)
+{
+	struct client c;
+
+	(void)state;
+	stop_worker(SIGTERM);
+	put_text("images/img.ext4", "a im");
+	put_text("kernels/krn.json", "{\"version\":1");
+	start_worker();
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("box", "false")), "not-found");
+	assert_non_null(strstr(message, "image img: its files are damaged"));
+	assert_string_equal(ask(&c, "{\"op\":\"image.show\","
+	    "\"image\":\"img\"}"), "not-found");
+	assert_non_null(strstr(message, "import it again"));
+	assert_string_equal(ask(&c, "{\"op\":\"kernel.show\","
+	    "\"kernel\":\"krn\"}"), "not-found");
+	assert_non_null(strstr(message, "kernel krn: its files are damaged"));
+	assert_int_equal(files_in("images"), 2);
+	assert_string_equal(ask(&c, "{\"op\":\"image.delete\","
+	    "\"image\":\"img\"}"), "ok");
+	assert_int_equal(files_in("images"), 0);
+	assert_string_equal(ask(&c, "{\"op\":\"kernel.delete\","
+	    "\"kernel\":\"krn\"}"), "ok");
+	assert_int_equal(files_in("kernels"), 0);
+	assert_string_equal(ask(&c, "{\"op\":\"image.delete\","
+	    "\"image\":\"img\"}"), "not-found");
+	assert_non_null(strstr(message, "not found; see"));
+	client_close(&c);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -1059,13 +1479,21 @@ main(void)
 		TEST(no_address),
 		TEST(no_slot),
 		TEST(ids_and_prefixes),
+		TEST(snapshots),
+		TEST(no_disk),
+		TEST(power_failure),
 		TEST(killed_worker),
 		TEST(killed_while_starting),
 		TEST(orderly_end),
 		TEST(monitor_goes),
+		TEST(names_are_announced),
 		TEST(embedded),
 		TEST(imports),
 		TEST(deletions),
+		TEST(changes),
+		TEST(grown_disk),
+		TEST(inspection),
+		TEST(damaged),
 	};
 	sigset_t signals;
 

@@ -1,0 +1,61 @@
+/*
+ * The one place that knows how a VMM carries the link to its guest's agent: QEMU
+ * has a socket for every channel, named by what it is for; Firecracker has one
+ * socket, and a connection to it says where it goes.
+ */
+#include "worker/machine.h"
+
+/* An agent that lent a stream listens: this is for a VMM that hangs. */
+enum { STREAM_DIAL_TIMEOUT_MS = 5000 };
+
+static bool
+over_vsock(const struct machine *m)
+{
+	return m->row.vmm == VMM_FIRECRACKER;
+}
+
+int
+machine_link(struct machine *m)
+{
+	bool vsock = over_vsock(m);
+	int fd, r;
+
+	if (agent_link_active(&m->link))
+		return 0;
+	r = mon_socket_open(&m->w->mon, m->row.id, vsock ? SOCKET_VSOCK :
+	    SOCKET_CONTROL, 0, &fd);
+	if (r < 0)
+		return r;
+	return vsock ? agent_link_dial(&m->link, fd) :
+	    agent_link_start(&m->link, fd);
+}
+
+void
+machine_stream(struct machine *m, uint32_t port, struct vsock_dial *dial,
+    void (*fn)(void *arg, int fd), void *arg)
+{
+	bool vsock = over_vsock(m);
+	int fd, r;
+
+	r = mon_socket_open(&m->w->mon, m->row.id, vsock ? SOCKET_VSOCK :
+	    SOCKET_STREAM, vsock ? 0 : port, &fd);
+	if (r == 0 && vsock)
+		r = vsock_dial_start(dial, &m->w->events, fd,
+		    AGENT_VSOCK_STREAM, STREAM_DIAL_TIMEOUT_MS, fn, arg);
+	else if (r == 0)
+		r = fd;
+	/* Success of the former is told by the event loop. */
+	if (r < 0 || !vsock)
+		fn(arg, r);
+}
+
+int
+machine_check_link(const char *machine, uint32_t vmm,
+    const struct kernel_row *kernel, struct failure *f)
+{
+	if (vmm != VMM_FIRECRACKER || kernel->vsock)
+		return 0;
+	return failure_set(f, FAIL_INVALID, "VM %s: kernel %s: has no vsock, by "
+	    "which a guest of Firecracker is reached; import another, or set "
+	    "vmm to qemu", machine, kernel->name);
+}
