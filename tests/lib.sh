@@ -161,7 +161,11 @@ finish() {
 	status=$?
 	trap - EXIT
 	set +e
-	[ "$status" -eq 0 ] || tail -n 30 "$runtime/private/daemon.log" "$T/daemon.log" 2>/dev/null
+	[ "$status" -eq 0 ] || {
+		tail -n 30 "$runtime/private/daemon.log" "$T/daemon.log" 2>/dev/null
+		# Without space a complaint is lost, too.
+		df -m "$T"
+	}
 	for vm in $(banger vm list --json 2>/dev/null | sed -n 's/.*"id": *"\([0-9a-f]*\)".*/\1/p'); do
 		banger vm delete --force "$vm" >/dev/null 2>&1
 	done

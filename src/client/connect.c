@@ -3,7 +3,9 @@
  * session of its own: a Ctrl-C meant for the command must not reach it, and a
  * second command may share it. It says on fd 3 when it listens. Two commands
  * may start one each; a lock decides, the loser's says "already running" and
- * its client connects to the winner's.
+ * its client connects to the winner's. Where the daemon is a service that is
+ * about to come back, after a crash or with a new executable, none is started:
+ * it would hold the lock that the service needs.
  */
 #include "client/connect.h"
 
@@ -19,6 +21,7 @@
 #include <time.h>
 
 #include "base/event.h"
+#include "client/system.h"
 
 enum {
 	OPEN_TIMEOUT_MS = 10000,
@@ -224,7 +227,9 @@ explain(const struct config *cfg, const struct api_reply *hello, int r,
 		snprintf(err, API_TEXT_MAX, "%s/" API_SOCKET ": %s; use `sudo "
 		    "banger ...`", cfg->runtime_dir, strerror(-r));
 	else
-		snprintf(err, API_TEXT_MAX, "%s", hello->message);
+		snprintf(err, API_TEXT_MAX, "%s%s", hello->message,
+		    nobody_listens(r) ? "; the service that should listen "
+		    "there does not: its log may tell why" : "");
 	return r;
 }
 
@@ -249,7 +254,8 @@ client_open(struct api *api, const struct config *cfg,
 			return explain(cfg, &hello, r, err);
 		if (event_now_ms() >= deadline)
 			return explain(cfg, &hello, r, err);
-		if (nobody_listens(r) && steps++ % RESTART_STEPS == 0) {
+		if (nobody_listens(r) && steps++ % RESTART_STEPS == 0 &&
+		    !system_coming(config_file)) {
 			r = start_or_explain(cfg, config_file, err);
 			if (r < 0)
 				return r;

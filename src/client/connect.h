@@ -15,8 +15,9 @@
  * Connects to the daemon of CFG and greets it, so that the request which
  * follows never meets one that is just leaving. With nobody listening, root
  * starts an embedded daemon with CONFIG_FILE (NULL: the default file) and anyone
- * else is told what to do. Waits at most 10 s for two daemons that come and
- * go at once. 0, or -errno with one line in ERR.
+ * else is told what to do. Waits at most 10 s for a service that is about to
+ * listen, and for two daemons that come and go at once. 0, or -errno with one
+ * line in ERR.
  */
 int	 client_open(struct api *api, const struct config *cfg,
 	    const char *config_file, char err[API_TEXT_MAX]);

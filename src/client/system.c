@@ -56,14 +56,32 @@ system_host_close(struct system_host *host)
 	close_fdp(&host->proc);
 }
 
+static bool
+is_service_config(const char *config_file)
+{
+	return config_file == NULL || strcmp(config_file, CONFIG_PATH) == 0;
+}
+
 int
 system_refuse_config(const struct client *client)
 {
-	if (client->config_file == NULL ||
-	    strcmp(client->config_file, CONFIG_PATH) == 0)
+	if (is_service_config(client->config_file))
 		return 0;
 	return usage_error(client, "--config %s: the service reads "
 	    CONFIG_PATH " and no other file", client->config_file);
+}
+
+bool
+system_coming(const char *config_file)
+{
+	struct system_host host = { .root = -1, .proc = -1 };
+	bool coming = is_service_config(config_file) &&
+	    system_host_open(&host) == 0 &&
+	    service_installed(host.root, &host.service) &&
+	    service_coming(&host.service);
+
+	system_host_close(&host);
+	return coming;
 }
 
 int
@@ -509,13 +527,11 @@ static bool
 is_installed(const struct system_host *host)
 {
 	struct stat st;
-	const char *service = host->service.manager == MANAGER_SYSTEMD ?
-	    SYSTEM_UNIT : host->service.manager == MANAGER_RUNIT ?
-	    SYSTEM_RUNIT_RUN : SYSTEM_EXE;
 
 	return fstatat(host->root, SYSTEM_LIST, &st, 0) == 0 &&
 	    fstatat(host->root, SYSTEM_EXE, &st, 0) == 0 &&
-	    fstatat(host->root, service, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	    (host->service.manager == MANAGER_NONE ||
+	    service_installed(host->root, &host->service));
 }
 
 /* What a daemon that answers tells of itself. */

@@ -149,8 +149,17 @@ enum { SERVICE_FILES = 2 };
 int	 service_files(int root, const struct service *service,
 	    const struct config *cfg, struct service_file files[SERVICE_FILES]);
 
+/* Whether the file by which SERVICE's manager knows the daemon is there. */
+bool	 service_installed(int root, const struct service *service);
+
 /* Whether SERVICE's daemon is up, as far as this user may know. */
 bool	 service_active(const struct service *service);
+
+/*
+ * Whether the manager has started SERVICE's daemon or is about to: also while
+ * it waits before the next start of one that was killed.
+ */
+bool	 service_coming(const struct service *service);
 
 /*
  * Lets the manager see new files and start the service now and at boot;
@@ -163,13 +172,19 @@ int	 service_stop(int root, const struct service *service);
 /* After service_stop and the removal of its files. */
 void	 service_forget(const struct service *service);
 
-/* ---- system.c, for system_remove.c ---- */
+/* ---- system.c, for system_remove.c and connect.c ---- */
 
 /*
  * The service has one configuration: 0, or the exit code after a complaint
  * about a --config that is another instance's.
  */
 int	 system_refuse_config(const struct client *client);
+
+/*
+ * Whether the service, whose configuration is CONFIG_FILE, is about to listen
+ * (service_coming): then nobody else's daemon may take its place.
+ */
+bool	 system_coming(const char *config_file);
 
 /* Complains and -EPERM unless root runs us. */
 int	 system_need_root(const struct client *client, const char *example);

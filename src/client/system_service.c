@@ -101,6 +101,17 @@ find_runsvdir(int proc, char scanned[PATH_BYTES])
 	return found;
 }
 
+bool
+service_installed(int root, const struct service *service)
+{
+	const char *path = service->manager == MANAGER_SYSTEMD ? SYSTEM_UNIT :
+	    service->manager == MANAGER_RUNIT ? SYSTEM_RUNIT_RUN : NULL;
+	struct stat st;
+
+	return path != NULL &&
+	    fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void
 service_detect(int root, int proc, struct service *service)
 {
@@ -221,6 +232,34 @@ service_active(const struct service *service)
 		return false;
 	return ask(service, sv, out, sizeof(out)) == 0 &&
 	    strncmp(out, "run:", 4) == 0;
+}
+
+bool
+service_coming(const struct service *service)
+{
+	static const char *const systemctl[] = { "systemctl", "is-active",
+		UNIT, NULL };
+	static const char *const sv[] = { "sv", "status", SERVICE, NULL };
+	/* A restart also goes through the last. */
+	static const char *const states[] = { "active", "activating",
+		"reloading", "deactivating" };
+	char out[256];
+	size_t i;
+
+	if (service->manager == MANAGER_SYSTEMD) {
+		(void)ask(service, systemctl, out, sizeof(out));
+		for (i = 0; i < ARRAY_SIZE(states); i++)
+			if (strcmp(out, states[i]) == 0)
+				return true;
+		return false;
+	}
+	if (service->manager != MANAGER_RUNIT ||
+	    ask(service, sv, out, sizeof(out)) != 0)
+		return false;
+	/* What follows is about its log. */
+	out[strcspn(out, ";")] = '\0';
+	return strncmp(out, "run:", 4) == 0 ||
+	    strncmp(out, "finish:", 7) == 0 || strstr(out, "want up") != NULL;
 }
 
 /* ---- systemd ---- */
