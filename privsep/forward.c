@@ -90,30 +90,31 @@ take_default(const struct nl_msg *msg, void *arg)
 	return add_uplink(u, oif);
 }
 
-static int
-take_name(const struct link_info *link, void *arg)
-{
-	struct uplinks *u = arg;
-	uint32_t i;
-
-	for (i = 0; link != NULL && i < u->count; i++)
-		if (u->index[i] == link->index)
-			memcpy(u->name[i], link->name, LINK_NAME_BYTES);
-	return 0;
-}
-
 int
 uplinks_find(struct netlink *nl, struct uplinks *out)
 {
 	const struct rtmsg h = {
 		.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN,
 	};
+	struct link_info l;
+	uint32_t i;
 	int r;
 
 	*out = (struct uplinks){ 0 };
 	nl_begin(nl, RTM_GETROUTE, 0, &h, sizeof(h));
 	r = nl_dump(nl, take_default, out);
-	return r == 0 ? link_list(nl, 0, take_name, out) : r;
+	for (i = 0; r == 0 && i < out->count; i++) {
+		r = link_get_index(nl, out->index[i], &l);
+		if (r == 0) {
+			memcpy(out->name[i], l.name, LINK_NAME_BYTES);
+			out->forwards[i] = l.forwarding;
+		} else if (r == -ENODEV) {
+			/* Gone meanwhile. */
+			out->index[i--] = out->index[--out->count];
+			r = 0;
+		}
+	}
+	return r;
 }
 
 static int
@@ -172,66 +173,38 @@ drop_lro(const struct netlink *nl, const char *name)
 	(void)ioctl(nl->fd, SIOCETHTOOL, &ifr);
 }
 
-struct change {
-	const struct uplinks *uplinks;
-	struct forward_state state;	/* those that do not forward yet */
-};
-
+/* Adds uplink I to STATE, if it is not there yet. */
 static int
-take_silent(const struct link_info *link, void *arg)
+record(struct forward_state *state, const struct uplinks *uplinks, uint32_t i)
 {
-	struct change *c = arg;
-	struct forward_change *to;
-	uint32_t i;
+	struct forward_change change = { .index = uplinks->index[i] };
+	uint32_t j;
 
-	if (link == NULL) {
-		c->state.count = 0;
-		return 0;
-	}
-	if (link->forwarding)
-		return 0;
-	for (i = 0; i < c->uplinks->count; i++)
-		if (c->uplinks->index[i] == link->index)
-			break;
-	if (i == c->uplinks->count)
-		return 0;
-	to = &c->state.changed[c->state.count++];
-	*to = (struct forward_change){ .index = link->index };
-	memcpy(to->name, link->name, sizeof(to->name));
-	return 0;
-}
-
-/* Adds CHANGE to STATE, if it is not there yet. */
-static int
-record(struct forward_state *state, const struct forward_change *change)
-{
-	uint32_t i;
-
-	for (i = 0; i < state->count; i++)
-		if (memcmp(&state->changed[i], change, sizeof(*change)) == 0)
+	memcpy(change.name, uplinks->name[i], sizeof(change.name));
+	for (j = 0; j < state->count; j++)
+		if (memcmp(&state->changed[j], &change, sizeof(change)) == 0)
 			return 0;
 	if (state->count >= FORWARD_MAX)
 		return -ENOSPC;
-	state->changed[state->count++] = *change;
+	state->changed[state->count++] = change;
 	return 0;
 }
 
 static int
-enable_uplinks(struct netlink *nl, struct forward_state *state)
+enable_uplinks(struct netlink *nl, struct forward_state *state,
+    const struct uplinks *uplinks)
 {
-	struct uplinks uplinks = { 0 };
-	struct change c = { .uplinks = &uplinks };
 	uint32_t i;
-	int r = uplinks_find(nl, &uplinks);
+	int r = 0;
 
-	if (r == 0)
-		r = link_list(nl, 0, take_silent, &c);
-	for (i = 0; r == 0 && i < c.state.count; i++) {
-		r = record(state, &c.state.changed[i]);
+	for (i = 0; r == 0 && i < uplinks->count; i++) {
+		if (uplinks->forwards[i])
+			continue;
+		r = record(state, uplinks, i);
 		if (r < 0)
 			break;
-		drop_lro(nl, c.state.changed[i].name);
-		r = set_forwarding(nl, c.state.changed[i].index, true);
+		drop_lro(nl, uplinks->name[i]);
+		r = set_forwarding(nl, uplinks->index[i], true);
 	}
 	return r;
 }
@@ -254,7 +227,7 @@ forward_check(const struct forward_state *state)
 
 int
 forward_enable(struct netlink *nl, const char *bridge,
-    struct forward_state *state)
+    struct forward_state *state, struct uplinks *uplinks)
 {
 	struct link_info l;
 	bool all = false;
@@ -267,8 +240,8 @@ forward_enable(struct netlink *nl, const char *bridge,
 	if (r == 0 && !l.forwarding)
 		r = set_forwarding(nl, l.index, true);
 	if (r == 0)
-		r = enable_uplinks(nl, state);
-	return r;
+		r = uplinks_find(nl, uplinks);
+	return r < 0 ? r : enable_uplinks(nl, state, uplinks);
 }
 
 int

@@ -117,6 +117,23 @@ link_get(struct netlink *nl, const char *name, struct link_info *out)
 	return 0;
 }
 
+int
+link_get_index(struct netlink *nl, int32_t index, struct link_info *out)
+{
+	const struct ifinfomsg h = { .ifi_index = index };
+	struct link_info l = { 0 };
+	int r;
+
+	nl_begin(nl, RTM_GETLINK, 0, &h, sizeof(h));
+	r = nl_call(nl, take_link, &l);
+	if (r < 0)
+		return r;
+	if (l.index != index)
+		return -EBADMSG;
+	*out = l;
+	return 0;
+}
+
 struct lister {
 	uint32_t master;
 	link_fn each;

@@ -55,6 +55,10 @@ int	 link_parse(const struct nl_msg *msg, struct link_info *out);
 /* The link called NAME. 0, -ENODEV, or as nl_call. */
 int	 link_get(struct netlink *nl, const char *name, struct link_info *out);
 
+/* The same of the link of INDEX. */
+int	 link_get_index(struct netlink *nl, int32_t index,
+	    struct link_info *out);
+
 /*
  * Calls EACH for every link of the namespace, or, with MASTER not 0, for
  * those enslaved to that index; with NULL first, and again with NULL when the
@@ -189,6 +193,7 @@ struct uplinks {
 	uint32_t count;
 	int32_t index[FORWARD_MAX];
 	char name[FORWARD_MAX][LINK_NAME_BYTES];
+	bool forwards[FORWARD_MAX];	/* IPv4 */
 };
 
 /*
@@ -219,11 +224,12 @@ int	 forward_check(const struct forward_state *state);
  * forwarded packets, is switched off there. STATE grows by the uplinks that
  * had to be changed; it becomes empty when somebody has meanwhile made the
  * host forward as a whole (net.ipv4.ip_forward): it is theirs then.
- * 0; -ENODEV: no bridge; -EEXIST: not ours; -ENOSPC: more than FORWARD_MAX
- * uplinks; or as nl_call. STATE tells what was changed also after a failure.
+ * 0, with UPLINKS as they were before; -ENODEV: no bridge; -EEXIST: not ours;
+ * -ENOSPC: more than FORWARD_MAX uplinks; or as nl_call. STATE tells what was
+ * changed also after a failure.
  */
 int	 forward_enable(struct netlink *nl, const char *bridge,
-	    struct forward_state *state);
+	    struct forward_state *state, struct uplinks *uplinks);
 
 /*
  * Takes back what STATE tells, unless the host now forwards as a whole; links

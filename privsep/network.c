@@ -89,21 +89,11 @@ any_nat(const struct vm_table *table)
 	return false;
 }
 
-/* Other tools' chains let our guests out, as they are now. */
-static int
-pass_foreign(struct network *network)
-{
-	struct uplinks uplinks;
-	int r = uplinks_find(&network->route, &uplinks);
-
-	return r < 0 ? r : nft_foreign_set(&network->filter,
-	    network->cfg->bridge_name, &uplinks);
-}
-
 int
 network_ensure(struct network *network, const struct vm_table *table)
 {
 	struct ipv4_net net = { network->cfg->gateway, network->cfg->prefix };
+	struct uplinks uplinks;
 	int r = bridge_ensure(&network->route, network->cfg->bridge_name, &net,
 	    network->cfg->subnet_fixed);
 
@@ -111,8 +101,12 @@ network_ensure(struct network *network, const struct vm_table *table)
 		return r;
 	network->net = net;
 	r = ensure_rules(network, table);
-	if (r == 0 && any_nat(table))
-		r = pass_foreign(network);
+	if (r == 0 && any_nat(table)) {
+		r = uplinks_find(&network->route, &uplinks);
+		if (r == 0)
+			r = nft_foreign_set(&network->filter,
+			    network->cfg->bridge_name, &uplinks);
+	}
 	network->ready = r == 0;
 	return r;
 }
@@ -159,24 +153,35 @@ network_remove(struct network *network, struct vm *vm)
 	return r < 0 ? r : filter;
 }
 
+/* What is between the bridge and the world, and is not about a certain VM. */
+static int
+let_out(struct network *network)
+{
+	const char *bridge = network->cfg->bridge_name;
+	const struct forward_state before = network->forward;
+	struct uplinks uplinks;
+	int r = forward_enable(&network->route, bridge, &network->forward,
+	    &uplinks);
+	/* Also what was changed before it failed. */
+	int saved = memcmp(&before, &network->forward, sizeof(before)) == 0 ?
+	    0 : save_forward(network);
+
+	if (r == 0)
+		r = saved;
+	if (r == 0)
+		r = nft_uplinks_set(&network->filter, bridge,
+		    &network->forward);
+	/* Other tools' chains, as they are now. */
+	return r < 0 ? r : nft_foreign_set(&network->filter, bridge,
+	    &uplinks);
+}
+
 int
 network_nat(struct network *network, struct vm *vm, bool enabled)
 {
 	const char *bridge = network->cfg->bridge_name;
-	int r = 0, saved;
+	int r = enabled ? let_out(network) : 0;
 
-	if (enabled) {
-		r = forward_enable(&network->route, bridge, &network->forward);
-		/* Also what was changed before it failed. */
-		saved = save_forward(network);
-		if (r == 0)
-			r = saved;
-		if (r == 0)
-			r = nft_uplinks_set(&network->filter, bridge,
-			    &network->forward);
-		if (r == 0)
-			r = pass_foreign(network);
-	}
 	if (r == 0)
 		r = nft_nat_set(&network->filter, bridge, vm->ipv4, enabled);
 	if (r == 0)

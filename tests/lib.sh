@@ -34,8 +34,9 @@ exe=${BANGER:-$top/build/banger}
 conf=$T/config.toml
 state=$T/state
 runtime=$T/run
-# Of this run alone: other runs on this machine have processes, too.
-uid_base=$((710000 + $$ % 500 * 1100))
+# Of this run alone: other runs on this machine have processes, too, and
+# tests/run runs two tests at once.
+uid_base=$((710000 + ($$ % 250 * 2 + ${BANGER_TEST_LANE:-0}) * 1100))
 
 # banger ARG...: this instance's.
 banger() {

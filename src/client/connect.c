@@ -227,7 +227,7 @@ explain(const struct config *cfg, const struct api_reply *hello, int r,
 		snprintf(err, API_TEXT_MAX, "%s/" API_SOCKET ": %s; use `sudo "
 		    "banger ...`", cfg->runtime_dir, strerror(-r));
 	else
-		snprintf(err, API_TEXT_MAX, "%s%s", hello->message,
+		snprintf(err, API_TEXT_MAX, "%.900s%s", hello->message,
 		    nobody_listens(r) ? "; the service that should listen "
 		    "there does not: its log may tell why" : "");
 	return r;

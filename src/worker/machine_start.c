@@ -8,6 +8,7 @@
  * before it opens the disk: that is done when the copy is.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -554,6 +555,10 @@ machine_start(struct machine *m, struct failure *f)
 		    m->row.kernel);
 	if (machine_check_link(m->row.name, m->row.vmm, &kernel->row, f) < 0)
 		return -1;
+	if (m->row.mem_mib > w->host_mem_mib)
+		return failure_set(f, FAIL_INVALID, "VM %s: memory: %u MiB is "
+		    "more than this host has (%" PRIu64 " MiB); give less with "
+		    "--memory", m->row.name, m->row.mem_mib, w->host_mem_mib);
 	if (active_machines(w) >= w->config.vm_max)
 		return failure_set(f, FAIL_UNAVAILABLE, "VM %s: no free VM slot: %u "
 		    "run already; stop one", m->row.name, w->config.vm_max);

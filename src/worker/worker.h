@@ -32,6 +32,7 @@ struct worker {
 	int exe;			/* becomes /init of guests */
 	char build_id[64];		/* of that executable */
 	struct tsc_sample tsc;		/* at the start */
+	uint64_t host_mem_mib;		/* UINT64_MAX: not known */
 	struct event_io wire_io, listener_io, signal_io;
 	struct dns dns;
 	int signal_fd;

@@ -1,7 +1,8 @@
 /*
  * What a run is compared with: the smallest /init that loads the same modules
  * from the same initrd, mounts the same root file system, runs /bin/true in it
- * and ends the machine. Appended to banger's initrd by tests/bench/run.
+ * and ends the machine. tests/bench/run and the scenario bench-run append it to
+ * banger's initrd.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -48,6 +48,14 @@ take_ensure(const struct nft_guest *guests, size_t count)
 
 /* --- links --- */
 
+static int
+forward_on(struct forward_state *state)
+{
+	struct uplinks uplinks;
+
+	return forward_enable(&lab.route, BRIDGE, state, &uplinks);
+}
+
 static void
 bridge_is_made_and_found_again(void **state)
 {
@@ -130,8 +138,7 @@ foreign_bridge_is_refused(void **state)
 		    -EEXIST);
 		assert_int_equal(bridge_remove(&lab.route, BRIDGE), -EEXIST);
 		assert_int_equal(tap_create(&lab.route, &spec), -EEXIST);
-		assert_int_equal(forward_enable(&lab.route, BRIDGE, &forward),
-		    -EEXIST);
+		assert_int_equal(forward_on(&forward), -EEXIST);
 		assert_true(unchanged(before));
 		sh("ip link del " BRIDGE);
 	}
@@ -396,7 +403,7 @@ spoofed_source_is_dropped(void **state)
 	lab_up(&lab);
 	guest_start(&lab, &g, 1, true);
 	guest_start(&lab, &second, 2, true);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	fd = world_udp(&lab, WORLD_IP, 7);
 	guest_udp(&g, WORLD_IP, 7);
 	assert_int_equal(udp_heard(fd), HOST_IP);
@@ -528,7 +535,7 @@ tagged_packets_are_dropped(void **state)
 	(void)state;
 	lab_up(&lab);
 	guest_start(&lab, &g, 1, true);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	fd = world_udp(&lab, WORLD_IP, 7);
 	frame_ether(&f, g.gateway_mac, g.id.mac, 0x8100);
 	frame_add(&f, tag, sizeof(tag));
@@ -623,7 +630,7 @@ guests_are_isolated(void **state)
 	lab_up(&lab);
 	guest_start(&lab, &a, 1, true);
 	guest_start(&lab, &b, 2, true);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	/* Directly, by broadcast, by ARP. */
 	guest_drain(&b);
 	to = a;
@@ -666,7 +673,7 @@ nat_is_for_members(void **state)
 	guest_start(&lab, &in, 1, true);
 	guest_start(&lab, &out, 2, false);
 	assert_false(guest_pings(&in, WORLD_IP));	/* not yet forwarding */
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_int_equal(lab.forward.count, 1);
 	assert_string_equal(lab.forward.changed[0].name, "up0");
 	assert_int_equal(nft_uplinks_set(&lab.filter, BRIDGE, &lab.forward),
@@ -703,7 +710,7 @@ metadata_service_is_closed(void **state)
 	world_sh(&lab, "ip addr add 169.254.169.254/32 dev lo");
 	world_sh(&lab, "ip addr add 198.51.100.9/32 dev lo");
 	guest_start(&lab, &g, 1, true);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	fd = world_udp(&lab, 0, 80);
 	guest_udp(&g, IP(198, 51, 100, 9), 80);
 	assert_int_equal(udp_heard(fd), HOST_IP);
@@ -724,7 +731,7 @@ world_cannot_call_guests(void **state)
 	(void)state;
 	lab_up(&lab);
 	guest_start(&lab, &g, 1, true);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	world_sh(&lab, "ip route add 172.16.0.0/24 via 203.0.113.1");
 	sh("ip neigh replace 172.16.0.2 lladdr 02:fc:00:00:00:01 dev " BRIDGE);
 	guest_drain(&g);
@@ -771,7 +778,7 @@ host_is_no_router_for_neighbours(void **state)
 	world_sh(&lab, "ip route add 10.1.0.0/24 via 203.0.113.1");
 	guest_start(&lab, &g, 1, true);
 	assert_false(neighbour_is_routed("10.1.0.2/9"));
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_true(neighbour_is_routed("10.1.0.2/9"));
 	assert_int_equal(nft_uplinks_set(&lab.filter, BRIDGE, &lab.forward),
 	    0);
@@ -800,19 +807,19 @@ forwarding_of_others_is_kept(void **state)
 	sh("sysctl -qw net.ipv4.conf.up0.forwarding=1");
 	before = inventory();
 	lab_up(&lab);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_int_equal(lab.forward.count, 0);
 	lab_down(&lab);
 	assert_true(unchanged(before));
 	/* Ours, then somebody switches the whole host: theirs from then on. */
 	sh("sysctl -qw net.ipv4.conf.up0.forwarding=0");
 	lab_up(&lab);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_int_equal(lab.forward.count, 1);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_int_equal(lab.forward.count, 1);
 	sh("sysctl -qw net.ipv4.ip_forward=1");
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_int_equal(lab.forward.count, 0);
 	lab_down(&lab);
 	sh("test $(cat /proc/sys/net/ipv4/conf/up0/forwarding) = 1; "
@@ -849,7 +856,7 @@ chains_of_others_are_passed(void **state)
 	lab_up(&lab);
 	guest_start(&lab, &in, 1, true);
 	guest_start(&lab, &out, 2, false);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_int_equal(uplinks_find(&lab.route, &uplinks), 0);
 	assert_int_equal(uplinks.count, 1);
 	assert_string_equal(uplinks.name[0], "up0");
@@ -933,7 +940,7 @@ flushed_ruleset_is_rewritten(void **state)
 	lab_up(&lab);
 	guest_start(&lab, &a, 1, true);
 	guest_start(&lab, &b, 2, false);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	assert_int_equal(nft_uplinks_set(&lab.filter, BRIDGE, &lab.forward),
 	    0);
 	before = output("nft -s list ruleset | sort");
@@ -1035,7 +1042,7 @@ everything_goes_again(void **state)
 	lab_up(&lab);
 	for (i = 0; i < 8; i++)
 		guest_start(&lab, &g[i], i + 1, i % 2 == 0);
-	assert_int_equal(forward_enable(&lab.route, BRIDGE, &lab.forward), 0);
+	assert_int_equal(forward_on(&lab.forward), 0);
 	for (i = 0; i < 8; i++)
 		guest_stop(&lab, &g[i]);
 	lab_down(&lab);

@@ -548,6 +548,26 @@ guest_ends_early(void **state)
 	client_close(&c);
 }
 
+/* 1 TiB, the most that may be asked for; this host has less, or is skipped. */
+static void
+more_memory_than_the_host(void **state)
+{
+	struct sysinfo info;
+	struct client c;
+
+	(void)state;
+	assert_int_equal(sysinfo(&info), 0);
+	if ((uint64_t)info.totalram * info.mem_unit >> 20 >= MEM_MIB_MAX)
+		skip();
+	client_open(&c);
+	assert_string_equal(ask(&c, "{\"op\":\"vm.run\",\"rm\":false,"
+	    "\"spec\":{\"name\":\"box\",\"memory_mib\":1048576}}"), "invalid");
+	assert_non_null(strstr(message, "VM box: memory: 1048576 MiB is more"));
+	assert_true(nothing_left());
+	assert_string_equal(state_of(&c, "box"), "");
+	client_close(&c);
+}
+
 static void
 guest_is_silent(void **state)
 {
@@ -1468,6 +1488,7 @@ main(void)
 		TEST(stubborn_guest),
 		TEST(every_step_fails),
 		TEST(guest_ends_early),
+		TEST(more_memory_than_the_host),
 		TEST(guest_is_silent),
 		TEST(guest_talks_rubbish),
 		TEST(client_goes),
