@@ -374,7 +374,8 @@ machine_create(struct worker *w, const struct machine_wish *wish,
 		return NULL;
 	}
 	m->fresh = true;
-	if (machine_address(m, f) < 0) {
+	/* First what leaves no trace: there is no bridge without a VM. */
+	if (machine_startable(m, f) < 0 || machine_address(m, f) < 0) {
 		machine_free(m);
 		return NULL;
 	}

@@ -150,6 +150,12 @@ struct machine *machine_find(struct worker *w, const char *key,
 struct machine *machine_by_id(struct worker *w, uint64_t id);
 
 /*
+ * Whether M could be started here: its kernel, what this host has, how many run.
+ * Looks only. 0, or -1 with *F.
+ */
+int	 machine_startable(struct machine *m, struct failure *f);
+
+/*
  * Begins to start M, which is stopped; NEWS_RUNNING or NEWS_ENDED tells how it
  * went. 0, or -1 with *F: it cannot even begin, M is as before.
  */

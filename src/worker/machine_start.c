@@ -535,15 +535,11 @@ active_machines(struct worker *w)
 }
 
 int
-machine_start(struct machine *m, struct failure *f)
+machine_startable(struct machine *m, struct failure *f)
 {
 	struct worker *w = m->w;
-	const struct kernel *kernel;
+	const struct kernel *kernel = kernel_find(w, m->row.kernel);
 
-	if (m->row.state != MACHINE_STOPPED || m->doomed)
-		return failure_set(f, FAIL_STATE, "VM %s: is not stopped",
-		    m->row.name);
-	kernel = kernel_find(w, m->row.kernel);
 	if (kernel == NULL)
 		return failure_set(f, FAIL_NOT_FOUND, "VM %s: kernel %s: not found; "
 		    "import it again", m->row.name, m->row.kernel);
@@ -562,6 +558,19 @@ machine_start(struct machine *m, struct failure *f)
 	if (active_machines(w) >= w->config.vm_max)
 		return failure_set(f, FAIL_UNAVAILABLE, "VM %s: no free VM slot: %u "
 		    "run already; stop one", m->row.name, w->config.vm_max);
+	return 0;
+}
+
+int
+machine_start(struct machine *m, struct failure *f)
+{
+	struct worker *w = m->w;
+
+	if (m->row.state != MACHINE_STOPPED || m->doomed)
+		return failure_set(f, FAIL_STATE, "VM %s: is not stopped",
+		    m->row.name);
+	if (machine_startable(m, f) < 0)
+		return -1;
 	if (!m->fresh && machine_address(m, f) < 0)
 		return -1;
 	m->row.state = MACHINE_STARTING;
