@@ -82,7 +82,7 @@ emulator() {
 	# Periodic ticks: the emulation of AMD-V (QEMU 7.2, do_vmexit) changes the mask
 	# of pending interrupts without a lock, and when it loses that of a timer which
 	# fires once, the machine hangs. One that fires again brings it back.
-	append="console=ttyS0 quiet loglevel=2 mitigations=off nohz=off highres=off"
+	append="console=ttyS0 quiet loglevel=2 mitigations=off nohz=off highres=off tsc=reliable"
 	append="$append systemd.show_status=no $2"
 	shift 2
 	# In the foreground it may read from the terminal.
