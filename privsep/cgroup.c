@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -131,7 +130,7 @@ cgroup_remove(int base, const char *name)
 		/* Linux 5.14; without it only the VMM itself was killed. */
 		if (dir >= 0)
 			(void)write_file(dir, "cgroup.kill", "1");
-		(void)poll(NULL, 0, REMOVE_PAUSE_MS);
+		sleep_ms(REMOVE_PAUSE_MS);
 	}
 	return -EBUSY;
 }

@@ -145,7 +145,6 @@ chroot_close(struct chroot *chroot)
 	close_fdp(&chroot->exec);
 	close_fdp(&chroot->kernel);
 	close_fdp(&chroot->initrd);
-	*chroot = (struct chroot){ -1, -1, -1, -1, -1, -1 };
 }
 
 int

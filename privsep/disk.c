@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include "privsep/check.h"
 #include "privsep/log.h"
@@ -46,7 +45,6 @@ disk_host_open(struct disk_host *host, const char *store)
 	    mapper_has_target(host->mapper, "snapshot"))
 		return;
 	close_fdp(&host->mapper);
-	host->mapper = -1;
 }
 
 bool
@@ -65,7 +63,6 @@ void
 disk_close_fd(struct disk *disk)
 {
 	close_fdp(&disk->fd);
-	disk->fd = -1;
 }
 
 void
@@ -73,7 +70,6 @@ disk_unlock(struct disk *disk)
 {
 	close_fdp(&disk->locks[0]);
 	close_fdp(&disk->locks[1]);
-	disk->locks[0] = disk->locks[1] = -1;
 }
 
 void
@@ -88,10 +84,7 @@ disk_close(struct disk *disk)
 static int
 lock_mode(const struct disk_host *host)
 {
-	struct timespec now = { 0 };
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return host->udev_ms <= (int64_t)now.tv_sec * 1000 ? 0 : LOOP_LOCK;
+	return host->udev_ms <= monotonic_ms() ? 0 : LOOP_LOCK;
 }
 
 int

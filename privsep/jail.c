@@ -295,7 +295,6 @@ jail_mounts(const struct jail_host *host, uid_t uid, int kernel_fd,
 		return 0;
 	while (i-- > 0) {
 		close_fdp(&mounts[i]);
-		mounts[i] = -1;
 	}
 	return r;
 }

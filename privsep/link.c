@@ -86,9 +86,9 @@ link_parse(const struct nl_msg *msg, struct link_info *out)
 }
 
 static void
-begin_getlink(struct netlink *nl)
+begin_getlink(struct netlink *nl, int32_t index)
 {
-	const struct ifinfomsg h = { .ifi_family = AF_UNSPEC };
+	const struct ifinfomsg h = { .ifi_index = index };
 
 	nl_begin(nl, RTM_GETLINK, 0, &h, sizeof(h));
 	nl_put_u32(nl, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
@@ -106,7 +106,7 @@ link_get(struct netlink *nl, const char *name, struct link_info *out)
 	struct link_info l = { 0 };
 	int r;
 
-	begin_getlink(nl);
+	begin_getlink(nl, 0);
 	nl_put_str(nl, IFLA_IFNAME, name);
 	r = nl_call(nl, take_link, &l);
 	if (r < 0)
@@ -120,11 +120,10 @@ link_get(struct netlink *nl, const char *name, struct link_info *out)
 int
 link_get_index(struct netlink *nl, int32_t index, struct link_info *out)
 {
-	const struct ifinfomsg h = { .ifi_index = index };
 	struct link_info l = { 0 };
 	int r;
 
-	nl_begin(nl, RTM_GETLINK, 0, &h, sizeof(h));
+	begin_getlink(nl, index);
 	r = nl_call(nl, take_link, &l);
 	if (r < 0)
 		return r;
@@ -162,7 +161,7 @@ link_list(struct netlink *nl, uint32_t master, link_fn each, void *arg)
 {
 	struct lister lister = { master, each, arg };
 
-	begin_getlink(nl);
+	begin_getlink(nl, 0);
 	if (master != 0)
 		nl_put_u32(nl, IFLA_MASTER, master);
 	return nl_dump(nl, list_one, &lister);

@@ -138,5 +138,4 @@ loop_drop(struct loop *loop)
 {
 	close_fdp(&loop->lock);
 	close_fdp(&loop->fd);
-	loop->lock = loop->fd = -1;
 }

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
 #include <linux/major.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -220,7 +219,7 @@ mapper_remove(int control, const char *name, bool when_unused)
 		return remove_once(control, name, DM_DEFERRED_REMOVE);
 	r = remove_once(control, name, 0);
 	for (i = 0; r == -EBUSY && i < REMOVE_TRIES; i++) {
-		(void)poll(NULL, 0, REMOVE_STEP_MS);
+		sleep_ms(REMOVE_STEP_MS);
 		r = remove_once(control, name, 0);
 	}
 	return r;

@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "privsep/log.h"
 #include "privsep/util.h"
@@ -124,15 +123,6 @@ worker_status(const struct monitor *monitor)
 	return 1;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now = { 0 };
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void
 serve_signal(struct monitor *monitor)
 {
@@ -144,7 +134,7 @@ serve_signal(struct monitor *monitor)
 	log_info("ending, VMs go on");
 	(void)notify_send(&monitor->notify, "STOPPING=1");
 	(void)proc_signal(monitor->worker, SIGTERM);
-	monitor->end_ms = now_ms() + WORKER_END_MS;
+	monitor->end_ms = monotonic_ms() + WORKER_END_MS;
 }
 
 /* The disks' locks against udev go as soon as its rule is in force. */
@@ -163,7 +153,7 @@ unlock_disks(struct monitor *monitor)
 static int
 do_due(struct monitor *monitor)
 {
-	const int64_t now = now_ms();
+	const int64_t now = monotonic_ms();
 	int64_t next = INT64_MAX;
 
 	if (monitor->disks.udev_ms != 0 && monitor->disks.udev_ms <= now)

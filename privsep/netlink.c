@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 
 #include "privsep/log.h"
 #include "privsep/util.h"
@@ -474,15 +473,6 @@ receive(struct netlink *nl, int flags)
 	return (size_t)n > sizeof(nl->rx) ? -EMSGSIZE : n;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /*
  * Reads until the answer is complete. After a failure only what is already
  * queued is read: a batch that failed early never acknowledges its last
@@ -492,7 +482,7 @@ now_ms(void)
 static void
 take_answer(struct netlink *nl, nl_reply_fn reply, void *arg, struct answer *a)
 {
-	const int64_t deadline = now_ms() + NL_REPLY_TIMEOUT_MS;
+	const int64_t deadline = monotonic_ms() + NL_REPLY_TIMEOUT_MS;
 
 	while (!a->done) {
 		struct nl_msg msg;
@@ -510,7 +500,7 @@ take_answer(struct netlink *nl, nl_reply_fn reply, void *arg, struct answer *a)
 			take_msg(nl, &msg, reply, arg, a);
 		if (r < 0)
 			fail(a, r);
-		if (!a->done && now_ms() > deadline) {
+		if (!a->done && monotonic_ms() > deadline) {
 			fail(a, -ETIMEDOUT);
 			return;
 		}

@@ -147,7 +147,6 @@ network_remove(struct network *network, struct vm *vm)
 	int r, filter;
 
 	close_fdp(&vm->tap_fd);
-	vm->tap_fd = -1;
 	filter = nft_guest_del(&network->filter, bridge, &guest);
 	r = tap_delete(&network->route, guest.tap, bridge);
 	return r < 0 ? r : filter;

@@ -205,17 +205,22 @@ act_jail_cleanup(struct call *call)
 	return 0;
 }
 
+/* Result of a step with the VM's disk; WHAT is named when R is an error. */
+static int
+disk_result(struct call *call, int r, const char *what)
+{
+	char name[VM_ID_HEX + 1];
+
+	vm_name(call->id, name);
+	return r < 0 ? op_error(call->monitor, r, "%s of VM %s: %s", what, name,
+	    strerror(-r)) : 0;
+}
+
 static int
 act_snapshot_remove(struct call *call)
 {
-	char name[VM_ID_HEX + 1];
-	int r = disk_release(&call->monitor->disks, &call->vm->disk, call->id);
-
-	vm_name(call->id, name);
-	if (r < 0)
-		return op_error(call->monitor, r, "disk of VM %s: %s", name,
-		    strerror(-r));
-	return 0;
+	return disk_result(call, disk_release(&call->monitor->disks,
+	    &call->vm->disk, call->id), "disk");
 }
 
 static int
@@ -272,10 +277,12 @@ check_disk_attach(const struct call *call)
 	    call->monitor->cfg->uid_base, O_RDWR, 1, INT64_MAX);
 }
 
-/* A VM has one disk, made once. *NAME is the VM's, for the error. */
+/* A VM has one disk, made once. */
 static int
-no_disk_yet(struct call *call, char name[VM_ID_HEX + 1])
+no_disk_yet(struct call *call)
 {
+	char name[VM_ID_HEX + 1];
+
 	vm_name(call->id, name);
 	return call->vm->disk.fd >= 0 ? op_error(call->monitor, -EEXIST,
 	    "disk of VM %s: it has one already", name) : 0;
@@ -285,19 +292,14 @@ static int
 act_disk_attach(struct call *call)
 {
 	const struct disk_attach_request *request = call->body;
-	struct monitor *monitor = call->monitor;
-	char name[VM_ID_HEX + 1];
 	const char *what;
-	int r = no_disk_yet(call, name);
+	int r = no_disk_yet(call);
 
 	if (r < 0)
 		return r;
-	r = disk_attach(&monitor->disks, &call->vm->disk, call->record->fds[0],
-	    request->loop != 0, &what);
-	if (r < 0)
-		return op_error(monitor, r, "%s of VM %s: %s", what, name,
-		    strerror(-r));
-	return 0;
+	r = disk_attach(&call->monitor->disks, &call->vm->disk,
+	    call->record->fds[0], request->loop != 0, &what);
+	return disk_result(call, r, what);
 }
 
 static int
@@ -324,19 +326,17 @@ act_snapshot_create(struct call *call)
 	struct monitor *monitor = call->monitor;
 	char name[VM_ID_HEX + 1];
 	const char *what;
-	int r = no_disk_yet(call, name);
+	int r = no_disk_yet(call);
 
 	if (r < 0)
 		return r;
 	r = disk_snapshot(&monitor->disks, &call->vm->disk, call->id,
 	    call->record->fds, request->disk_bytes, &what);
-	if (r == -EEXIST)
-		return op_error(monitor, r, "fc-rootfs-%s: a device of that "
-		    "name exists and is not banger's: remove it", name);
-	if (r < 0)
-		return op_error(monitor, r, "%s of VM %s: %s", what, name,
-		    strerror(-r));
-	return 0;
+	if (r != -EEXIST)
+		return disk_result(call, r, what);
+	vm_name(call->id, name);
+	return op_error(monitor, r, "fc-rootfs-%s: a device of that name "
+	    "exists and is not banger's: remove it", name);
 }
 
 static int

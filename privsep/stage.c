@@ -177,7 +177,6 @@ static void
 forget(struct monitor *monitor, struct vm *vm)
 {
 	close_fdp(&vm->pidfd);
-	vm->pidfd = -1;
 	vm->pid = 0;
 	if (vm_save(&monitor->table, vm) < 0)
 		log_error("record of a VM that was not started");
@@ -200,7 +199,6 @@ run(struct monitor *monitor, struct vm *vm, struct staged *staged)
 	wire_close_fds(&answer);
 	/* Without the word it ends, and the launcher says so. */
 	close_fdp(&staged->go[1]);
-	staged->go[1] = -1;
 	await_launcher(monitor, &answer);
 	status = answer.reply.status;
 	if (r == 0)
@@ -269,7 +267,6 @@ release_tap(struct monitor *monitor, struct vm *vm)
 	int r = tap_persist(vm->tap_fd);
 
 	close_fdp(&vm->tap_fd);
-	vm->tap_fd = -1;
 	return r < 0 ? op_error(monitor, r, "tap: %s", strerror(-r)) : 0;
 }
 
@@ -351,7 +348,6 @@ stage_launch(struct monitor *monitor, struct vm *vm,
 		    steal_fd(&staged.chroot.run);
 		vm->adopted = false;
 		close_fdp(&vm->tap_fd);
-		vm->tap_fd = -1;
 	}
 	staged_close(&staged);
 	return r;

@@ -70,7 +70,6 @@ udev_keep_out(const char *store)
 {
 	_cleanup_close_ int dir = -1;
 	char name[NAME_MAX + 1], text[RULE_BYTES];
-	struct timespec now;
 	int r;
 
 	if (access("/run/udev", F_OK) < 0)
@@ -84,11 +83,11 @@ udev_keep_out(const char *store)
 		return 0;
 	if (r >= 0)
 		r = path_replace_file(dir, name, text, strlen(text));
-	if (r < 0 || clock_gettime(CLOCK_MONOTONIC, &now) < 0) {
+	if (r < 0) {
 		log_warn("rule for udev: %s", strerror(-r));
 		return INT64_MAX;
 	}
-	return (int64_t)now.tv_sec * 1000 + RULES_READ_MS;
+	return monotonic_ms() + RULES_READ_MS;
 }
 
 void

@@ -3,8 +3,10 @@
  */
 #include "privsep/util.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 int
 read_full(int fd, void *buf, size_t len)
@@ -81,4 +83,19 @@ format(char *buf, size_t size, const char *fmt, ...)
 		return -ENAMETOOLONG;
 	}
 	return 0;
+}
+
+int64_t
+monotonic_ms(void)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void
+sleep_ms(int ms)
+{
+	(void)poll(NULL, 0, ms);
 }

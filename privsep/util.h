@@ -15,14 +15,18 @@
 #define UNUSED __attribute__((unused))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
-/* Closes *FD if it is not negative; errno is kept. For _cleanup_close_. */
+/*
+ * Closes *FD if it is not negative, and makes it -1; errno is kept. Also what
+ * _cleanup_close_ does.
+ */
 static inline void
-close_fdp(const int *fd)
+close_fdp(int *fd)
 {
 	int saved = errno;
 
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1;
 	errno = saved;
 }
 
@@ -71,5 +75,11 @@ int	 parse_u64(const char *s, uint64_t max, uint64_t *out);
  * empty string in BUF.
  */
 int	 format(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+int64_t	 monotonic_ms(void);
+
+/* Waits for MS milliseconds, or until a signal is handled. */
+void	 sleep_ms(int ms);
 
 #endif

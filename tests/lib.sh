@@ -275,3 +275,8 @@ with_internet() {
 in_internet() {
 	nsenter -t "$internet_pid" -n "$@"
 }
+
+# pss PID: what that process has of memory, in KiB; what is shared counts in part.
+pss() {
+	awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"
+}

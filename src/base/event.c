@@ -7,17 +7,9 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <time.h>
 #include <unistd.h>
 
-int64_t
-event_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "privsep/util.h"
 
 int
 events_init(struct events *events)
@@ -86,7 +78,7 @@ event_timer_set(struct events *events, struct event_timer *timer,
 	struct list *node, *following;
 
 	event_timer_clear(timer);
-	timer->deadline_ms = event_now_ms() + delay_ms;
+	timer->deadline_ms = monotonic_ms() + delay_ms;
 	timer->fn = fn;
 	timer->arg = arg;
 	timer->armed = true;
@@ -140,7 +132,7 @@ run_tasks(struct events *events)
 static void
 run_timers(struct events *events)
 {
-	int64_t now = event_now_ms();
+	int64_t now = monotonic_ms();
 
 	while (!list_empty(&events->timers)) {
 		struct event_timer *timer = list_entry(events->timers.next,
@@ -162,7 +154,7 @@ wait_ms(const struct events *events, int limit_ms)
 	if (list_empty(&events->timers))
 		return limit_ms;
 	left = list_entry(events->timers.next, struct event_timer, node)->
-	    deadline_ms - event_now_ms();
+	    deadline_ms - monotonic_ms();
 	if (left < 0)
 		left = 0;
 	if (left > INT_MAX)

@@ -80,7 +80,4 @@ void	 events_stop(struct events *events);
 /* One turn, waiting at most LIMIT_MS (-1: no limit). 0 or -errno. */
 int	 events_turn(struct events *events, int limit_ms);
 
-/* CLOCK_MONOTONIC in milliseconds. */
-int64_t	 event_now_ms(void);
-
 #endif

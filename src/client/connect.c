@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "base/event.h"
 #include "client/system.h"
@@ -30,14 +29,6 @@ enum {
 	START_TIMEOUT_MS = 30000,
 	READY_FD = 3,			/* daemon_main's contract */
 };
-
-static void
-step(void)
-{
-	struct timespec pause = { .tv_nsec = STEP_MS * 1000000L };
-
-	nanosleep(&pause, NULL);
-}
 
 /* In the child: fds as the daemon expects them, nothing else inherited. */
 static int
@@ -113,13 +104,13 @@ int
 embedded_verdict(int fd, int timeout_ms, char text[API_TEXT_MAX])
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	int64_t deadline = event_now_ms() + timeout_ms;
+	int64_t deadline = monotonic_ms() + timeout_ms;
 	size_t len = 0;
 	ssize_t n = 0;
 
 	text[0] = '\0';
 	while (strchr(text, '\n') == NULL && len < API_TEXT_MAX - 1) {
-		int64_t left = deadline - event_now_ms();
+		int64_t left = deadline - monotonic_ms();
 
 		if (left <= 0 || poll(&pfd, 1, (int)left) == 0) {
 			snprintf(text, API_TEXT_MAX, "it does not answer");
@@ -237,7 +228,7 @@ int
 client_open(struct api *api, const struct config *cfg,
     const char *config_file, char err[API_TEXT_MAX])
 {
-	int64_t deadline = event_now_ms() + OPEN_TIMEOUT_MS;
+	int64_t deadline = monotonic_ms() + OPEN_TIMEOUT_MS;
 	unsigned int steps = 0;
 
 	for (;;) {
@@ -252,7 +243,7 @@ client_open(struct api *api, const struct config *cfg,
 		}
 		if (!nobody_listens(r) && r != -ECONNRESET)
 			return explain(cfg, &hello, r, err);
-		if (event_now_ms() >= deadline)
+		if (monotonic_ms() >= deadline)
 			return explain(cfg, &hello, r, err);
 		if (nobody_listens(r) && steps++ % RESTART_STEPS == 0 &&
 		    !system_coming(config_file)) {
@@ -261,6 +252,6 @@ client_open(struct api *api, const struct config *cfg,
 				return r;
 			continue;
 		}
-		step();
+		sleep_ms(STEP_MS);
 	}
 }

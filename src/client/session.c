@@ -70,15 +70,6 @@ struct session {
 	size_t error_size;
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Ends the session with -ERR_NUMBER and one line. The first reason stays. */
 static void PRINTF_LIKE(3, 4)
 fail(struct session *s, int err_number, const char *fmt, ...)
@@ -198,7 +189,7 @@ suspend(struct session *s)
 static bool
 is_impatient(struct session *s)
 {
-	int64_t now = now_ms();
+	int64_t now = monotonic_ms();
 
 	if (now - s->impatient_since > IMPATIENT_MS) {
 		s->impatient_since = now;
@@ -552,7 +543,7 @@ poll_timeout(struct session *s)
 
 	if (s->greeted || s->ended)
 		return -1;
-	left = s->hello_deadline - now_ms();
+	left = s->hello_deadline - monotonic_ms();
 	if (left <= 0) {
 		fail(s, ETIMEDOUT, "the guest agent did not answer in %d s",
 		    STREAM_HELLO_TIMEOUT_MS / 1000);
@@ -704,7 +695,7 @@ session_run(int stream, const struct session_request *req, int *exit_status,
 
 	s.error = err;
 	r = prepare(&s);
-	s.hello_deadline = now_ms() + STREAM_HELLO_TIMEOUT_MS;
+	s.hello_deadline = monotonic_ms() + STREAM_HELLO_TIMEOUT_MS;
 	if (r < 0)
 		fail(&s, -r, "cannot start the session: %s", strerror(-r));
 	else

@@ -123,14 +123,6 @@ is_current(const struct system_host *host, pid_t pid)
 }
 
 static void
-step(void)
-{
-	struct timespec pause = { .tv_nsec = STEP_MS * 1000000L };
-
-	nanosleep(&pause, NULL);
-}
-
-static void
 user_name(uint32_t uid, char out[NAME_BYTES])
 {
 	const struct passwd *pw = getpwuid(uid);
@@ -162,7 +154,7 @@ wait_answer(struct client *client, pid_t old)
 			return pid;
 		if (r == 0)
 			api_close(&client->api);
-		step();
+		sleep_ms(STEP_MS);
 	}
 	return r < 0 ? r : -ETIMEDOUT;
 }
@@ -279,7 +271,7 @@ refuse_other_daemon(struct install *in)
 			return 0;
 		api_close(&in->client->api);
 		if (embedded)
-			step();
+			sleep_ms(STEP_MS);
 	}
 	if (!embedded && service_active(&in->host.service))
 		return 0;

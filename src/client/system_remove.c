@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "client/connect.h"
 #include "client/system.h"
@@ -28,14 +27,6 @@ struct removal {
 	struct system_list list;
 	bool force, purge;
 };
-
-static void
-step(void)
-{
-	struct timespec pause = { .tv_nsec = STEP_MS * 1000000L };
-
-	nanosleep(&pause, NULL);
-}
 
 /* Opens the absolute PATH as banger's own; -ENOENT when it is not there. */
 static int
@@ -150,7 +141,7 @@ wait_gone(struct removal *re)
 		if (system_greet(re->client, &pid, &embedded) < 0)
 			return 0;
 		api_close(&re->client->api);
-		step();
+		sleep_ms(STEP_MS);
 	}
 	complain("a daemon is still running (pid %d) and is no service; end it "
 	    "with `kill %d` and try again", (int)pid, (int)pid);

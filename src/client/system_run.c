@@ -57,13 +57,13 @@ execute(const char *path, const char *const *argv, int out)
 static int
 collect(int fd, int timeout_ms, char *out, size_t size)
 {
-	int64_t deadline = event_now_ms() + timeout_ms;
+	int64_t deadline = monotonic_ms() + timeout_ms;
 	char bytes[512];
 	size_t used = 0;
 
 	for (;;) {
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
-		int64_t left = deadline - event_now_ms();
+		int64_t left = deadline - monotonic_ms();
 		ssize_t n;
 
 		if (left <= 0 || poll(&pfd, 1, (int)left) == 0)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "client/system.h"
 #include "client/text.h"
@@ -218,48 +217,52 @@ demand(const struct service *service, const char *const *argv)
 	return r < 0 ? r : -EREMOTEIO;
 }
 
+/* Status of asking how it is; the answer about it, not its log, in OUT. */
+static int
+ask_state(const struct service *service, char *out, size_t size)
+{
+	static const char *const systemctl[] = { "systemctl", "is-active",
+		UNIT, NULL };
+	static const char *const sv[] = { "sv", "status", SERVICE, NULL };
+	int r;
+
+	out[0] = '\0';
+	if (service->manager == MANAGER_NONE)
+		return -EOPNOTSUPP;
+	r = ask(service, service->manager == MANAGER_SYSTEMD ? systemctl : sv,
+	    out, size);
+	out[strcspn(out, ";")] = '\0';
+	return r;
+}
+
 bool
 service_active(const struct service *service)
 {
-	static const char *const systemctl[] = { "systemctl", "is-active",
-		"--quiet", UNIT, NULL };
-	static const char *const sv[] = { "sv", "status", SERVICE, NULL };
 	char out[256];
 
-	if (service->manager == MANAGER_SYSTEMD)
-		return ask(service, systemctl, out, sizeof(out)) == 0;
-	if (service->manager != MANAGER_RUNIT)
-		return false;
-	return ask(service, sv, out, sizeof(out)) == 0 &&
-	    strncmp(out, "run:", 4) == 0;
+	return ask_state(service, out, sizeof(out)) == 0 &&
+	    (service->manager == MANAGER_SYSTEMD ||
+	    strncmp(out, "run:", 4) == 0);
 }
 
 bool
 service_coming(const struct service *service)
 {
-	static const char *const systemctl[] = { "systemctl", "is-active",
-		UNIT, NULL };
-	static const char *const sv[] = { "sv", "status", SERVICE, NULL };
 	/* A restart also goes through the last. */
 	static const char *const states[] = { "active", "activating",
 		"reloading", "deactivating" };
 	char out[256];
+	int r = ask_state(service, out, sizeof(out));
 	size_t i;
 
-	if (service->manager == MANAGER_SYSTEMD) {
-		(void)ask(service, systemctl, out, sizeof(out));
-		for (i = 0; i < ARRAY_SIZE(states); i++)
-			if (strcmp(out, states[i]) == 0)
-				return true;
-		return false;
-	}
-	if (service->manager != MANAGER_RUNIT ||
-	    ask(service, sv, out, sizeof(out)) != 0)
-		return false;
-	/* What follows is about its log. */
-	out[strcspn(out, ";")] = '\0';
-	return strncmp(out, "run:", 4) == 0 ||
-	    strncmp(out, "finish:", 7) == 0 || strstr(out, "want up") != NULL;
+	if (service->manager == MANAGER_RUNIT)
+		return r == 0 && (strncmp(out, "run:", 4) == 0 ||
+		    strncmp(out, "finish:", 7) == 0 ||
+		    strstr(out, "want up") != NULL);
+	for (i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(out, states[i]) == 0)
+			return true;
+	return false;
 }
 
 /* ---- systemd ---- */
@@ -295,14 +298,6 @@ systemd_stop(const struct service *service)
 
 /* ---- runit ---- */
 
-static void
-step(void)
-{
-	struct timespec pause = { .tv_nsec = STEP_MS * 1000000L };
-
-	nanosleep(&pause, NULL);
-}
-
 /* Whether runsv(8) listens on the FIFO that it makes for this. */
 static bool
 supervised(int root)
@@ -324,7 +319,7 @@ wait_supervised(int root, bool want)
 	for (i = 0; supervised(root) != want; i++) {
 		if (i == SCAN_STEPS)
 			return false;
-		step();
+		sleep_ms(STEP_MS);
 	}
 	return true;
 }

@@ -193,7 +193,6 @@ next_log(struct client *client, const char *name, int *fd, off_t *offset,
 static int
 follow_log(struct client *client, const char *name, int *fd)
 {
-	struct timespec pause = { .tv_nsec = FOLLOW_STEP_MS * 1000000L };
 	struct text_filter filter = { 0 };
 	off_t offset = 0;
 	bool more = true;
@@ -204,7 +203,7 @@ follow_log(struct client *client, const char *name, int *fd)
 		r = copy_log(*fd, &offset, &filter);
 		if (r < 0 || !more)
 			return r;
-		nanosleep(&pause, NULL);
+		sleep_ms(FOLLOW_STEP_MS);
 		if (step % FOLLOW_ASK_STEPS != 0)
 			continue;
 		more = still_running(client, name);

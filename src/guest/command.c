@@ -182,13 +182,13 @@ struct start_fds {
 static void
 close_start_fds(struct start_fds *s)
 {
-	const int fds[] = { s->child.in, s->child.out, s->child.err,
-	    s->child.report, s->ours.in, s->ours.out, s->ours.err,
-	    s->ours.report };
+	int *const fds[] = { &s->child.in, &s->child.out, &s->child.err,
+	    &s->child.report, &s->ours.in, &s->ours.out, &s->ours.err,
+	    &s->ours.report };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fds); i++)
-		close_fdp(&fds[i]);
+		close_fdp(fds[i]);
 }
 
 static int

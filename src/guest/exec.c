@@ -66,7 +66,6 @@ close_command_fds(struct exec_session *s)
 	loop_unwatch(s->loop, &s->out.watch);
 	loop_unwatch(s->loop, &s->err.watch);
 	close_fdp(&s->report);
-	s->report = -1;
 }
 
 void

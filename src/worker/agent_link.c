@@ -59,7 +59,6 @@ stop_with(struct agent_link *link, int error)
 	event_io_stop(&link->io);
 	event_timer_clear(&link->again);
 	close_fdp(&link->fd);
-	link->fd = -1;
 	link->ready = false;
 	while (!list_empty(&link->opens))
 		finish_open(list_entry(link->opens.next,
@@ -195,7 +194,7 @@ static bool
 may_pass(const struct stream_request *open, int status)
 {
 	return status == ENOENT || (status == EBUSY &&
-	    event_now_ms() < open->busy_until_ms);
+	    monotonic_ms() < open->busy_until_ms);
 }
 
 /* The reply to an OPEN, if it is one that is still waited for. */
@@ -398,7 +397,7 @@ agent_link_open(struct agent_link *link, struct stream_request *open,
 	open->fn = fn;
 	open->arg = arg;
 	open->pending = true;
-	open->busy_until_ms = event_now_ms() + BUSY_PATIENCE_MS;
+	open->busy_until_ms = monotonic_ms() + BUSY_PATIENCE_MS;
 	list_insert(&link->opens, &open->node);
 	event_timer_set(link->events, &open->deadline, timeout_ms,
 	    open_too_late, open);

@@ -154,7 +154,6 @@ detach(struct console *console)
 {
 	event_io_stop(&console->io);
 	close_fdp(&console->sock);
-	console->sock = -1;
 }
 
 static void
@@ -194,7 +193,6 @@ console_close(struct console *console)
 			break;
 	detach(console);
 	close_fdp(&console->log);
-	console->log = -1;
 }
 
 /*

@@ -60,7 +60,7 @@ struct machine {
 	int disk_fd;			/* of a disk that is being made, or -1 */
 	void (*disk_done)(struct machine *m, const struct failure *f);
 	struct event_timer deadline;	/* of start or stop */
-	int64_t stop_by_ms;		/* event_now_ms() time */
+	int64_t stop_by_ms;		/* monotonic_ms() time */
 	struct event_timer retry;	/* to connect; to be greeted */
 	unsigned int tries;
 	struct event_task begin, finish;

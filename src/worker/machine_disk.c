@@ -80,7 +80,6 @@ drop_tmp(struct machine *m)
 	tmp_name(m, tmp);
 	store_tmp_remove(&m->w->store, tmp);
 	close_fdp(&m->disk_fd);
-	m->disk_fd = -1;
 }
 
 void
@@ -92,7 +91,6 @@ machine_disk_drop(struct machine *m)
 		drop_tmp(m);
 	}
 	close_fdp(&m->disk_fd);
-	m->disk_fd = -1;
 }
 
 /* ---- a new one ---- */

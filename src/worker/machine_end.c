@@ -70,7 +70,6 @@ on_said(void *arg, uint32_t ready UNUSED)
 	end_line(m);
 	event_io_stop(&m->said_io);
 	close_fdp(&m->said_fd);
-	m->said_fd = -1;
 }
 
 void
@@ -84,7 +83,6 @@ machine_listen(struct machine *m, int fd)
 		log_warn("VM %s: its VMM's errors are not heard",
 		    m->row.name);
 		close_fdp(&m->said_fd);
-		m->said_fd = -1;
 	}
 }
 
@@ -100,7 +98,6 @@ machine_hear_out(struct machine *m)
 	end_line(m);
 	event_io_stop(&m->said_io);
 	close_fdp(&m->said_fd);
-	m->said_fd = -1;
 }
 
 /* ---- the end ---- */
@@ -292,7 +289,7 @@ not_greeted(void *arg)
 int
 machine_ask(struct machine *m)
 {
-	int64_t left_ms = m->stop_by_ms - event_now_ms() - STOP_RESERVE_MS;
+	int64_t left_ms = m->stop_by_ms - monotonic_ms() - STOP_RESERVE_MS;
 	int r = agent_link_shutdown(&m->link,
 	    left_ms > 0 ? (uint32_t)left_ms : 0);
 
@@ -306,7 +303,7 @@ machine_stop(struct machine *m, uint32_t timeout_ms)
 {
 	m->row.state = MACHINE_STOPPING;
 	m->asked = true;
-	m->stop_by_ms = event_now_ms() + timeout_ms;
+	m->stop_by_ms = monotonic_ms() + timeout_ms;
 	/* A short time is halved between the guest and its VMM. */
 	if (timeout_ms <= 2 * STOP_RESERVE_MS)
 		m->stop_by_ms += STOP_RESERVE_MS - timeout_ms / 2;

@@ -17,7 +17,6 @@ machine_api_close(struct machine *m)
 {
 	event_io_stop(&m->api_io);
 	close_fdp(&m->api_fd);
-	m->api_fd = -1;
 }
 
 /* The answer, of which there is nothing to be learnt: the guest decides. */

@@ -18,7 +18,6 @@ vsock_dial_cancel(struct vsock_dial *dial)
 	event_io_stop(&dial->io);
 	event_timer_clear(&dial->deadline);
 	close_fdp(&dial->fd);
-	dial->fd = -1;
 }
 
 /* Ends it with RESULT, an -errno or 0 for success. FN may start DIAL anew. */

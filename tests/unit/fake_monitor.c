@@ -182,7 +182,6 @@ serve_agent(size_t i)
 
 	if (r < 0) {
 		close_fdp(&ends[i].agent);
-		ends[i].agent = -1;
 	} else if (agent_msg_decode(bytes, STREAM_CLIENT, &msg) == 0) {
 		answer_agent(&fake->vms[i], ends[i].agent, &msg);
 	}

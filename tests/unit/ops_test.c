@@ -115,7 +115,6 @@ __wrap_network_remove(struct network *network, struct vm *vm)
 	(void)network;
 	assert_true(vm->state != VM_RUNNING);
 	close_fdp(&vm->tap_fd);
-	vm->tap_fd = -1;
 	return called(vm);
 }
 
@@ -237,7 +236,6 @@ __wrap_stage_launch(struct monitor *m, struct vm *vm,
 	if (called(vm) < 0)
 		return op_error(m, fail_with, "jail: cannot be made");
 	close_fdp(&vm->tap_fd);
-	vm->tap_fd = -1;
 	vm->vmm = request->vmm;
 	vm->state = VM_RUNNING;
 	vm->pid = 4711;
@@ -1113,7 +1111,6 @@ special_cases(void **state)
 	/* Its tap went with the last daemon. */
 	put_state(VM_STAGED);
 	close_fdp(&vm_find(&monitor.table, VM_ID)->tap_fd);
-	vm_find(&monitor.table, VM_ID)->tap_fd = -1;
 	good_request(OP_VMM_LAUNCH, &record);
 	expect_reply(&record, -ESTALE);
 	assert_int_equal(calls, 0);

@@ -329,11 +329,11 @@ ask(struct client *c, const char *request)
 	return code;
 }
 
-/* The state of a VM, by vm.show, or "" when there is none. */
+/* A member of a VM, by vm.show, or "". */
 static const char *
-state_of(struct client *c, const char *name)
+shown(struct client *c, const char *name, const char *key)
 {
-	static char state[16];
+	static char value[512];
 	char line[128];
 	cJSON *answer;
 
@@ -342,10 +342,17 @@ state_of(struct client *c, const char *name)
 	client_send(c, line, strlen(line), NULL, 0);
 	answer = client_line(c);
 	assert_non_null(answer);
-	snprintf(state, sizeof(state), "%s", text_of(cJSON_GetObjectItem(
-	    answer, "result"), "vm", "state"));
+	snprintf(value, sizeof(value), "%s", text_of(cJSON_GetObjectItem(
+	    answer, "result"), "vm", key));
 	cJSON_Delete(answer);
-	return state;
+	return value;
+}
+
+/* Its state, or "" when there is none. */
+static const char *
+state_of(struct client *c, const char *name)
+{
+	return shown(c, name, "state");
 }
 
 static unsigned int
@@ -891,25 +898,6 @@ ids_and_prefixes(void **state)
 }
 
 /* ---- disks ---- */
-
-/* A member of a VM, by vm.show, or "". */
-static const char *
-shown(struct client *c, const char *name, const char *key)
-{
-	static char value[512];
-	char line[128];
-	cJSON *answer;
-
-	snprintf(line, sizeof(line), "{\"op\":\"vm.show\",\"vm\":\"%s\"}\n",
-	    name);
-	client_send(c, line, strlen(line), NULL, 0);
-	answer = client_line(c);
-	assert_non_null(answer);
-	snprintf(value, sizeof(value), "%s", text_of(cJSON_GetObjectItem(
-	    answer, "result"), "vm", key));
-	cJSON_Delete(answer);
-	return value;
-}
 
 /* Opens the COW file of the VM NAME. */
 static int
