@@ -162,6 +162,10 @@ finish() {
 	status=$?
 	trap - EXIT
 	set +e
+	# Nobody would see it otherwise: the VM runs all the same.
+	if grep -hs 'could not be grown' "$runtime/private/daemon.log" "$T/daemon.log"; then
+		status=1
+	fi
 	[ "$status" -eq 0 ] || {
 		tail -n 30 "$runtime/private/daemon.log" "$T/daemon.log" 2>/dev/null
 		# Without space a complaint is lost, too.

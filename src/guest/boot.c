@@ -277,17 +277,6 @@ root_target(uint64_t *target)
 	return 0;
 }
 
-static int
-grow_root(uint64_t target)
-{
-	_cleanup_close_ int root = -1;
-
-	root = open(ROOT_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0 || ioctl(root, EXT4_IOC_RESIZE_FS, &target) < 0)
-		return -errno;
-	return 0;
-}
-
 /*
  * Starts to make the root file system as large as its disk, in a child, for that
  * takes about 10 ms a GiB in an emulated guest; *DONE becomes readable at the
@@ -296,20 +285,23 @@ grow_root(uint64_t target)
 static int
 start_growing(pid_t *pid, int *done)
 {
+	_cleanup_close_ int root = -1;
 	uint64_t target = 0;
 	int fds[2], r = root_target(&target);
 
 	*pid = 0;
 	if (r < 0 || target == 0)
 		return r;
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	/* Not in the child: ROOT_DIR is soon not there any more. */
+	root = open(ROOT_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	*pid = fork();
 	if (*pid == 0) {
-		r = grow_root(target);
+		r = ioctl(root, EXT4_IOC_RESIZE_FS, &target);
 		if (r < 0)
 			log_warn("cannot grow the root file system: %s",
-			    strerror(-r));
+			    strerror(errno));
 		_exit(r < 0);
 	}
 	close(fds[1]);
