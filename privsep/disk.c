@@ -212,16 +212,20 @@ remove_snapshot(const struct disk_host *host, const char *name)
 	return r == -EBUSY ? mapper_remove(host->mapper, name, true) : r;
 }
 
-/* Persistent exceptions, chunks of 8 sectors (Documentation, snapshot.rst). */
+/*
+ * Chunks of 8 sectors, and a table of them in the COW file (P) or in memory (N)
+ * only, which spares a flush for each (the kernel's device-mapper/snapshot.rst).
+ */
 static int
 snapshot_create(const struct disk_host *host, const char *name, dev_t origin,
-    dev_t cow, uint64_t sectors, dev_t *rdev)
+    dev_t cow, const struct snapshot_create_request *request, dev_t *rdev)
 {
-	struct mapper_target target = { .sectors = sectors,
-		.type = "snapshot" };
+	struct mapper_target target = { .type = "snapshot",
+		.sectors = request->disk_bytes / SECTOR_BYTES };
 	int r = format(target.params, sizeof(target.params),
-	    "%u:%u %u:%u P %d", major(origin), minor(origin), major(cow),
-	    minor(cow), SNAPSHOT_CHUNK_BYTES / SECTOR_BYTES);
+	    "%u:%u %u:%u %c %d", major(origin), minor(origin), major(cow),
+	    minor(cow), request->transient != 0 ? 'N' : 'P',
+	    SNAPSHOT_CHUNK_BYTES / SECTOR_BYTES);
 
 	if (r == 0)
 		r = mapper_create(host->mapper, name, false, &target, 1, rdev);
@@ -236,14 +240,13 @@ snapshot_create(const struct disk_host *host, const char *name, dev_t origin,
 /* The snapshot on ORIGIN and COW, open in DISK. */
 static int
 snapshot_open(const struct disk_host *host, struct disk *disk, uint64_t id,
-    dev_t origin, dev_t cow, uint64_t bytes)
+    dev_t origin, dev_t cow, const struct snapshot_create_request *request)
 {
 	char name[MAPPER_NAME_BYTES];
 	int r;
 
 	snapshot_name(id, name);
-	r = snapshot_create(host, name, origin, cow, bytes / SECTOR_BYTES,
-	    &disk->rdev);
+	r = snapshot_create(host, name, origin, cow, request, &disk->rdev);
 	if (r < 0)
 		return r;
 	r = node_open(host->nodes, S_IFBLK, disk->rdev, O_RDWR);
@@ -257,7 +260,8 @@ snapshot_open(const struct disk_host *host, struct disk *disk, uint64_t id,
 
 int
 disk_snapshot(const struct disk_host *host, struct disk *disk, uint64_t id,
-    const int *fds, uint64_t bytes, const char **what)
+    const int *fds, const struct snapshot_create_request *request,
+    const char **what)
 {
 	struct loop cow __attribute__((cleanup(loop_drop))) = {
 		.fd = -1, .lock = -1 };
@@ -270,8 +274,8 @@ disk_snapshot(const struct disk_host *host, struct disk *disk, uint64_t id,
 	if (!disk_snapshots(host))
 		return -ENODEV;
 	*what = "origin device of the image";
-	r = origin_open(host, fds[SNAPSHOT_IMAGE], bytes / SECTOR_BYTES,
-	    &made.locks[0], &origin);
+	r = origin_open(host, fds[SNAPSHOT_IMAGE],
+	    request->disk_bytes / SECTOR_BYTES, &made.locks[0], &origin);
 	if (r == 0) {
 		*what = "loop device of the COW file";
 		/* The guest and the VMM have their caches. */
@@ -282,7 +286,7 @@ disk_snapshot(const struct disk_host *host, struct disk *disk, uint64_t id,
 		*what = "snapshot";
 		made.locks[1] = steal_fd(&cow.lock);
 		r = snapshot_open(host, &made, id, origin.rdev, cow.rdev,
-		    bytes);
+		    request);
 	}
 	if (r == 0)
 		*disk = made;

@@ -63,12 +63,13 @@ int	 disk_attach(const struct disk_host *host, struct disk *disk, int fd,
 
 /*
  * DISK becomes the snapshot of VM ID: image and COW file as FDS (SNAPSHOT_*),
- * which stay the caller's, BYTES large. A snapshot with exceptions in its COW
- * file goes on with them. 0, or -errno with *WHAT that failed; nothing is left
+ * which stay the caller's, as REQUEST wants it. A snapshot with exceptions in
+ * its COW file goes on with them. 0, or -errno with *WHAT that failed; nothing is left
  * then. -EEXIST: a device of that name is not ours.
  */
 int	 disk_snapshot(const struct disk_host *host, struct disk *disk,
-	    uint64_t id, const int *fds, uint64_t bytes, const char **what);
+	    uint64_t id, const int *fds,
+	    const struct snapshot_create_request *request, const char **what);
 
 /* How the snapshot of VM ID is: 0 and *STATUS, -ENODEV when it has none. */
 int	 disk_status(const struct disk_host *host, uint64_t id,

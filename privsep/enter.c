@@ -276,8 +276,9 @@ execute_jailer(struct enter *e)
 		"--gid", uid, "--chroot-base-dir", e->jail_dir,
 		"--cgroup-version", "2", "--parent-cgroup", cgroup,
 		"--resource-limit", "no-file=1024",
-		"--", "--config-file", "/vmm.conf", "--api-sock",
-		"/run/api.sock", "--level", "Error", NULL,
+		"--", "--config-file", "/vmm.conf", "--level", "Error",
+		e->launch->api != 0 ? "--api-sock" : "--no-api",
+		e->launch->api != 0 ? "/run/api.sock" : NULL, NULL,
 	};
 
 	vm_name(e->vm, name);

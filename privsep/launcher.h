@@ -15,13 +15,14 @@
 
 /*
  * A launch, ready: every resource is an fd. TARGETS names the mount point of
- * each fd after the fixed ones. The argument vector follows from VMM, UID and
- * the VM's id.
+ * each fd after the fixed ones. The argument vector follows from VMM, UID, API
+ * and the VM's id.
  */
 struct launch {
 	uint32_t vmm;			/* enum vmm_kind */
 	uint32_t uid;			/* also the gid */
 	uint32_t cgroup;		/* 1: LAUNCHER_CGROUP is one */
+	uint32_t api;			/* 1: Firecracker has its API socket */
 	uint32_t nmounts;
 	uint32_t targets[JAIL_MOUNTS];	/* enum jail_mount */
 };

@@ -309,8 +309,8 @@ check_snapshot_create(const struct call *call)
 	uid_t worker = call->monitor->cfg->uid_base;
 	const int *fds = call->record->fds;
 
-	if (check_disk_size(request->disk_bytes) < 0 ||
-	    check_file_fd(fds[SNAPSHOT_IMAGE], worker, O_RDONLY, 1,
+	if (request->transient > 1 || request->pad != 0 ||
+	    check_disk_size(request->disk_bytes) < 0 || check_file_fd(fds[SNAPSHOT_IMAGE], worker, O_RDONLY, 1,
 	    (off_t)request->disk_bytes) < 0 ||
 	    check_file_fd(fds[SNAPSHOT_COW], worker, O_RDWR, SNAPSHOT_COW_MIN,
 	    INT64_MAX) < 0 || check_sectors_fd(fds[SNAPSHOT_IMAGE]) < 0 ||
@@ -331,7 +331,7 @@ act_snapshot_create(struct call *call)
 	if (r < 0)
 		return r;
 	r = disk_snapshot(&monitor->disks, &call->vm->disk, call->id,
-	    call->record->fds, request->disk_bytes, &what);
+	    call->record->fds, request, &what);
 	if (r != -EEXIST)
 		return disk_result(call, r, what);
 	vm_name(call->id, name);
@@ -366,7 +366,7 @@ check_vmm_launch(const struct call *call)
 	uid_t worker = call->monitor->cfg->uid_base;
 	const int *fds = call->record->fds;
 
-	if (request->pad != 0 || request->vmm != call->monitor->vmm ||
+	if (request->api > 1 || request->vmm != call->monitor->vmm ||
 	    check_vm_size(request->vcpus, request->mem_mib) < 0)
 		return -EINVAL;
 	if (check_file_fd(fds[LAUNCH_KERNEL], worker, O_RDONLY, 1,

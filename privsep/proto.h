@@ -159,6 +159,8 @@ struct disk_attach_request {
  */
 struct snapshot_create_request {
 	uint64_t disk_bytes;		/* multiple of SNAPSHOT_CHUNK_BYTES */
+	uint32_t transient;		/* 1: what it wrote is lost with it */
+	uint32_t pad;
 };
 
 enum { SNAPSHOT_IMAGE, SNAPSHOT_COW, SNAPSHOT_FDS };
@@ -188,7 +190,7 @@ struct vmm_launch_request {
 	uint32_t vmm;			/* enum vmm_kind, as in hello */
 	uint32_t vcpus;			/* for the cgroup's limits */
 	uint32_t mem_mib;
-	uint32_t pad;
+	uint32_t api;			/* 1: Firecracker makes SOCKET_API */
 };
 
 enum { LAUNCH_KERNEL, LAUNCH_INITRD, LAUNCH_CONFIG, LAUNCH_FDS };

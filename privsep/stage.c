@@ -95,14 +95,15 @@ answer_status(struct monitor *monitor, const struct wire_record *answer)
 }
 
 static int
-send_launch(struct monitor *monitor, struct vm *vm, struct staged *staged)
+send_launch(struct monitor *monitor, struct vm *vm, bool api,
+    struct staged *staged)
 {
 	bool qemu = vm->vmm == VMM_QEMU;
 	struct wire_request header = { .op = OP_VMM_LAUNCH,
 		.seq = ++monitor->launch_seq, .len = sizeof(struct launch),
 		.vm = vm->id };
 	struct launch launch = { .vmm = vm->vmm, .cgroup = staged->cgroup >= 0,
-		.uid = vm_uid(&monitor->table, vm) };
+		.uid = vm_uid(&monitor->table, vm), .api = api };
 	/* Standard input is /dev/null: for what this kind of VMM has not. */
 	int fds[LAUNCHER_FDS + JAIL_MOUNTS] = {
 		[LAUNCHER_EXEC] = monitor->programs[qemu ? PROGRAM_QEMU :
@@ -184,10 +185,10 @@ forget(struct monitor *monitor, struct vm *vm)
 
 /* Has the launcher start what is staged. 0 or -errno, and it is gone. */
 static int
-run(struct monitor *monitor, struct vm *vm, struct staged *staged)
+run(struct monitor *monitor, struct vm *vm, bool api, struct staged *staged)
 {
 	struct wire_record answer = { .nfds = 0 };
-	int r = send_launch(monitor, vm, staged), status;
+	int r = send_launch(monitor, vm, api, staged), status;
 
 	if (r < 0)
 		return op_error(monitor, r, "launcher: %s", strerror(-r));
@@ -338,7 +339,7 @@ stage_launch(struct monitor *monitor, struct vm *vm,
 	vm->vmm = request->vmm;
 	r = stage(monitor, vm, request, fds, &staged);
 	if (r == 0)
-		r = run(monitor, vm, &staged);
+		r = run(monitor, vm, request->api != 0, &staged);
 	if (r < 0) {
 		undo(monitor, vm);
 	} else {

@@ -191,9 +191,12 @@ int	 machine_link(struct machine *m);
  */
 int	 machine_ask(struct machine *m);
 
+/* Whether the VMM of M can be told to press keys. */
+bool	 machine_has_keys(const struct machine *m);
+
 /*
- * Presses Ctrl-Alt-Del in the guest of a running M: 0, or -errno (-ENOTSUP: its
- * VMM has no such key). Whether the guest cares is not known.
+ * Presses Ctrl-Alt-Del in the guest of a running M: 0, or -errno (-ENOTSUP: it
+ * has no keys). Whether the guest cares is not known.
  */
 int	 machine_ctrl_alt_del(struct machine *m);
 

@@ -281,7 +281,7 @@ attach_snapshot(struct machine *m)
 	int fds[SNAPSHOT_FDS] = { open_image(m), open_file(m, "cow", O_RDWR) };
 	int r = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] :
 	    mon_snapshot_create(&m->w->mon, m->row.id, fds,
-	    m->row.disk_bytes);
+	    m->row.disk_bytes, m->row.rm);
 
 	close_fdp(&fds[0]);
 	close_fdp(&fds[1]);

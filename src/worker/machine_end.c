@@ -263,8 +263,7 @@ stop_too_late(void *arg)
 }
 
 /*
- * No agent to ask: Ctrl-Alt-Del, and time to answer it. QEMU's microvm has no
- * keyboard.
+ * No agent to ask: Ctrl-Alt-Del, and time to answer it, if there are keys.
  */
 static void
 stop_without_agent(struct machine *m)

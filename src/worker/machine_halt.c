@@ -26,6 +26,17 @@ on_answer(void *arg, uint32_t ready UNUSED)
 	machine_api_close(arg);
 }
 
+/*
+ * A VM that is deleted at its end has nothing to save, and is better off without
+ * the API: the stack of its thread moves the guest's memory away from a huge
+ * page's border, and kernels before 6.7 then map it in pages of 4 KiB.
+ */
+bool
+machine_has_keys(const struct machine *m)
+{
+	return m->row.vmm == VMM_FIRECRACKER && !m->row.rm;
+}
+
 int
 machine_ctrl_alt_del(struct machine *m)
 {
@@ -33,7 +44,7 @@ machine_ctrl_alt_del(struct machine *m)
 	size_t len = strlen(request);
 	int r;
 
-	if (m->row.vmm != VMM_FIRECRACKER)
+	if (!machine_has_keys(m))
 		return -ENOTSUP;
 	machine_api_close(m);
 	r = mon_socket_open(&m->w->mon, m->row.id, SOCKET_API, 0, &m->api_fd);

@@ -330,7 +330,8 @@ launch(struct machine *m)
 	struct launch_files files = { { -1, -1, -1 } };
 	const struct kernel *kernel = kernel_find(m->w, m->row.kernel);
 	struct vmm_launch_request request = { .vmm = m->row.vmm,
-		.vcpus = m->row.vcpus, .mem_mib = m->row.mem_mib };
+		.vcpus = m->row.vcpus, .mem_mib = m->row.mem_mib,
+		.api = machine_has_keys(m) };
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 	const char *what = "console log";
 	int r, said = -1;

@@ -262,9 +262,10 @@ mon_disk_attach(struct mon *mon, uint64_t vm, int fd, bool loop)
 
 int
 mon_snapshot_create(struct mon *mon, uint64_t vm, const int *fds,
-    uint64_t disk_bytes)
+    uint64_t disk_bytes, bool transient)
 {
-	struct snapshot_create_request request = { .disk_bytes = disk_bytes };
+	struct snapshot_create_request request = { .disk_bytes = disk_bytes,
+		.transient = transient };
 
 	return mon_call(mon, &(struct mon_call){ .op = OP_SNAPSHOT_CREATE,
 	    .vm = vm, .body = &request, .body_len = sizeof(request),

@@ -59,7 +59,7 @@ int	 mon_disk_attach(struct mon *mon, uint64_t vm, int fd, bool loop);
 
 /* FDS as enum SNAPSHOT_*; they stay the caller's. */
 int	 mon_snapshot_create(struct mon *mon, uint64_t vm, const int *fds,
-	    uint64_t disk_bytes);
+	    uint64_t disk_bytes, bool transient);
 int	 mon_snapshot_status(struct mon *mon, uint64_t vm,
 	    struct snapshot_status_reply *reply);
 int	 mon_snapshot_remove(struct mon *mon, uint64_t vm);

@@ -85,13 +85,15 @@ stage_firecracker(struct vm *vm, const char *name)
 {
 	char path[PATH_BYTES];
 	const char *what = "";
+	const struct snapshot_create_request wanted = {
+		.disk_bytes = DISK_BYTES };
 	struct chroot chroot;
 	int fds[SNAPSHOT_FDS];
 
 	(void)format(path, sizeof(path), "cow-%u", (unsigned int)vm->id);
 	fds[SNAPSHOT_IMAGE] = image_fd;
 	fds[SNAPSHOT_COW] = must(path_open(state, path, O_RDWR, 0), path);
-	must(disk_snapshot(&disks, &vm->disk, vm->id, fds, DISK_BYTES, &what),
+	must(disk_snapshot(&disks, &vm->disk, vm->id, fds, &wanted, &what),
 	    what);
 	close(fds[SNAPSHOT_COW]);
 	must(chroot_create(&(struct chroot_spec){ .name = name,

@@ -272,7 +272,8 @@ not_here(void **state)
 	(void)state;
 	disk_init(&disk);
 	assert_false(disk_snapshots(&host));
-	assert_int_equal(disk_snapshot(&host, &disk, 1, fds, FILE_BYTES,
+	assert_int_equal(disk_snapshot(&host, &disk, 1, fds,
+	    &(struct snapshot_create_request){ .disk_bytes = FILE_BYTES },
 	    &what), -ENODEV);
 	assert_non_null(what);
 	assert_int_equal(disk_status(&host, 1, &status), -ENODEV);
@@ -329,16 +330,24 @@ new_cow(int dir, const char *name)
 }
 
 static void
-make(struct disk *disk, uint64_t vm, int cow, uint64_t bytes)
+make_as(struct disk *disk, uint64_t vm, int cow,
+    const struct snapshot_create_request *request)
 {
 	const int fds[SNAPSHOT_FDS] = { image, cow };
 	const char *what = "";
 	int r;
 
 	disk_init(disk);
-	r = disk_snapshot(&host, disk, vm, fds, bytes, &what);
+	r = disk_snapshot(&host, disk, vm, fds, request, &what);
 	if (r < 0)
 		fail_msg("%s: %s", what, strerror(-r));
+}
+
+static void
+make(struct disk *disk, uint64_t vm, int cow, uint64_t bytes)
+{
+	make_as(disk, vm, cow, &(struct snapshot_create_request){
+	    .disk_bytes = bytes });
 }
 
 struct count {
@@ -440,6 +449,36 @@ snapshot_life(void **state)
 	close(cow);
 	close(other);
 	assert_int_equal(count_fds(), fds);
+}
+
+/* What it has written it forgets when it goes. */
+static void
+transient_life(void **state)
+{
+	const struct snapshot_create_request request = {
+		.disk_bytes = DISK_BYTES, .transient = 1 };
+	struct mapper_snapshot status;
+	struct disk disk;
+	int cow;
+
+	(void)state;
+	need_mapper();
+	cow = new_cow(temp.fd, "cow");
+	make_as(&disk, id, cow, &request);
+	put_byte(disk.fd, 100 * 512, "x");
+	put_byte(disk.fd, FILE_BYTES + 512, "y");
+	expect_byte(disk.fd, 100 * 512, 'x');
+	expect_byte(disk.fd, FILE_BYTES + 512, 'y');
+	assert_int_equal(disk_status(&host, id, &status), 0);
+	assert_int_equal(status.used_sectors, 2 * 8);
+	assert_int_equal(status.metadata_sectors, 0);
+	assert_int_equal(disk_release(&host, &disk, id), 0);
+	make_as(&disk, id, cow, &request);
+	expect_byte(disk.fd, 100 * 512, 100);
+	expect_byte(disk.fd, FILE_BYTES + 512, 0);
+	assert_int_equal(disk_release(&host, &disk, id), 0);
+	assert_true(all_gone());
+	close(cow);
 }
 
 /* A VMM that is slow to end keeps its disk until it has. */
@@ -563,6 +602,7 @@ main(void)
 		disk_unit_test(bad_files),
 		disk_unit_test(not_here),
 		mapper_unit_test(snapshot_life),
+		mapper_unit_test(transient_life),
 		mapper_unit_test(still_open),
 		mapper_unit_test(sweep),
 		mapper_unit_test(host_full),

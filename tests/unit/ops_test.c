@@ -58,7 +58,8 @@ void	 __wrap_network_close(struct network *network);
 int	 __wrap_disk_attach(const struct disk_host *host, struct disk *disk,
 	    int fd, bool loop, const char **what);
 int	 __wrap_disk_snapshot(const struct disk_host *host, struct disk *disk,
-	    uint64_t id, const int *fds, uint64_t bytes, const char **what);
+	    uint64_t id, const int *fds,
+	    const struct snapshot_create_request *request, const char **what);
 int	 __wrap_disk_status(const struct disk_host *host, uint64_t id,
 	    struct mapper_snapshot *status);
 int	 __wrap_disk_release(const struct disk_host *host, struct disk *disk,
@@ -186,12 +187,13 @@ __wrap_disk_attach(const struct disk_host *host, struct disk *disk, int fd,
 
 int
 __wrap_disk_snapshot(const struct disk_host *host, struct disk *disk,
-    uint64_t id, const int *fds, uint64_t bytes, const char **what)
+    uint64_t id, const int *fds, const struct snapshot_create_request *request,
+    const char **what)
 {
 	assert_ptr_equal(host, &monitor.disks);
 	assert_true(without_disk(disk)->id == id);
 	assert_int_equal(check_file_fd(fds[SNAPSHOT_IMAGE], WORKER, O_RDONLY,
-	    1, (off_t)bytes), 0);
+	    1, (off_t)request->disk_bytes), 0);
 	assert_int_equal(check_file_fd(fds[SNAPSHOT_COW], WORKER, O_RDWR,
 	    SNAPSHOT_COW_MIN, INT64_MAX), 0);
 	*what = "snapshot";
@@ -794,7 +796,8 @@ padding(void **state)
 		{ OP_TAP_CREATE, offsetof(struct tap_create_request, pad) },
 		{ OP_NAT_SET, offsetof(struct nat_set_request, pad) },
 		{ OP_DISK_ATTACH, offsetof(struct disk_attach_request, pad) },
-		{ OP_VMM_LAUNCH, offsetof(struct vmm_launch_request, pad) },
+		{ OP_SNAPSHOT_CREATE,
+		    offsetof(struct snapshot_create_request, pad) },
 		{ OP_VMM_LIST, offsetof(struct vmm_list_request, pad) },
 		{ OP_VMM_SIGNAL, offsetof(struct vmm_signal_request, pad) },
 	};
@@ -856,6 +859,10 @@ bad_values(void **state)
 		{ OP_VMM_LAUNCH, 2, MEM_MIB_MIN - 1 },
 		{ OP_VMM_LAUNCH, 2, MEM_MIB_MAX + 1 },
 		{ OP_VMM_LAUNCH, 2, UINT32_MAX },
+		{ OP_VMM_LAUNCH, 3, 2 },
+		{ OP_VMM_LAUNCH, 3, UINT32_MAX },
+		{ OP_SNAPSHOT_CREATE, 2, 2 },
+		{ OP_SNAPSHOT_CREATE, 2, UINT32_MAX },
 		{ OP_SOCKET_OPEN, 0, SOCKET_KINDS },
 		{ OP_SOCKET_OPEN, 0, UINT32_MAX },
 		{ OP_SOCKET_OPEN, 0, SOCKET_CONSOLE },	/* with an index */
