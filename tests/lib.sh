@@ -171,7 +171,7 @@ finish() {
 		# Without space a complaint is lost, too.
 		df -m "$T"
 	}
-	for vm in $(banger vm list --json 2>/dev/null | sed -n 's/.*"id": *"\([0-9a-f]*\)".*/\1/p'); do
+	for vm in $(banger vm list --json 2>/dev/null | each id); do
 		banger vm delete --force "$vm" >/dev/null 2>&1
 	done
 	[ -z "${daemon_pid:-}" ] || daemon_stop
@@ -214,6 +214,11 @@ with_fixture() {
 config_line() {
 	printf '%s\n' "$1" | cat - "$conf" >"$T/config.new"
 	cat "$T/config.new" >"$conf"
+}
+
+# each KEY: its values, a line each, of a list in JSON on standard input.
+each() {
+	tr '{' '\n' | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"
 }
 
 # field VM KEY: of what `vm show --json` tells.
