@@ -64,8 +64,8 @@ int	 disk_attach(const struct disk_host *host, struct disk *disk, int fd,
 /*
  * DISK becomes the snapshot of VM ID: image and COW file as FDS (SNAPSHOT_*),
  * which stay the caller's, as REQUEST wants it. A snapshot with exceptions in
- * its COW file goes on with them. 0, or -errno with *WHAT that failed; nothing is left
- * then. -EEXIST: a device of that name is not ours.
+ * its COW file goes on with them. 0, or -errno with *WHAT that failed; nothing
+ * is left then. -EEXIST: a device of that name is not ours.
  */
 int	 disk_snapshot(const struct disk_host *host, struct disk *disk,
 	    uint64_t id, const int *fds,

@@ -293,9 +293,8 @@ jail_mounts(const struct jail_host *host, uid_t uid, int kernel_fd,
 	}
 	if (r >= 0)
 		return 0;
-	while (i-- > 0) {
+	while (i-- > 0)
 		close_fdp(&mounts[i]);
-	}
 	return r;
 }
 

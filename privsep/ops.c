@@ -310,7 +310,8 @@ check_snapshot_create(const struct call *call)
 	const int *fds = call->record->fds;
 
 	if (request->transient > 1 || request->pad != 0 ||
-	    check_disk_size(request->disk_bytes) < 0 || check_file_fd(fds[SNAPSHOT_IMAGE], worker, O_RDONLY, 1,
+	    check_disk_size(request->disk_bytes) < 0 ||
+	    check_file_fd(fds[SNAPSHOT_IMAGE], worker, O_RDONLY, 1,
 	    (off_t)request->disk_bytes) < 0 ||
 	    check_file_fd(fds[SNAPSHOT_COW], worker, O_RDWR, SNAPSHOT_COW_MIN,
 	    INT64_MAX) < 0 || check_sectors_fd(fds[SNAPSHOT_IMAGE]) < 0 ||

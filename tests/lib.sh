@@ -218,13 +218,12 @@ config_line() {
 
 # each KEY: its values, a line each, of a list in JSON on standard input.
 each() {
-	tr '{' '\n' | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"
+	tr '{' '\n' | sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\).*/\1/p"
 }
 
 # field VM KEY: of what `vm show --json` tells.
 field() {
-	banger vm show "$1" --json 2>/dev/null |
-	    sed -n "s/.*\"$2\": *\"\{0,1\}\([^\",}]*\).*/\1/p"
+	banger vm show "$1" --json 2>/dev/null | each "$2"
 }
 
 # is VM STATE: it is in that state.
@@ -269,7 +268,7 @@ need() {
 }
 
 # with_internet: a second namespace behind a veth pair, 192.0.2.1, our uplink
-# is 192.0.2.2; runs COMMAND there, if any, in the background.
+# is 192.0.2.2.
 with_internet() {
 	unshare -n sleep 900 &
 	internet_pid=$!
@@ -283,6 +282,13 @@ with_internet() {
 }
 in_internet() {
 	nsenter -t "$internet_pid" -n "$@"
+}
+
+# internet_server COMMAND...: the same in the background, until the test ends. (A
+# function in the background would be a shell whose child nobody ends.)
+internet_server() {
+	nsenter -t "$internet_pid" -n "$@" &
+	at_end "kill $! 2>/dev/null"
 }
 
 # pss PID: what that process has of memory, in KiB; what is shared counts in part.

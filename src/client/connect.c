@@ -19,7 +19,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "base/event.h"
 #include "client/system.h"
 
 enum {

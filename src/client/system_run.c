@@ -9,7 +9,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "base/event.h"
 #include "client/system.h"
 
 static const char *

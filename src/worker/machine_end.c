@@ -262,9 +262,7 @@ stop_too_late(void *arg)
 	machine_end(m, false, NULL);
 }
 
-/*
- * No agent to ask: Ctrl-Alt-Del, and time to answer it, if there are keys.
- */
+/* No agent to ask: Ctrl-Alt-Del, and time to answer it, if there are keys. */
 static void
 stop_without_agent(struct machine *m)
 {
