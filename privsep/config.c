@@ -230,6 +230,7 @@ static const struct key keys[] = {
 	{ STRING, "", "default_kernel_name", set_object, AT(default_kernel), 0 },
 	{ NUMBER, "", "uid_base", set_number, AT(uid_base), INT32_MAX },
 	{ NUMBER, "", "uid_count", set_number, AT(uid_count), 65536 },
+	{ NUMBER, "", "start_timeout", set_number, AT(start_timeout_s), 3600 },
 	{ NUMBER, "vm_defaults", "vcpu", set_number, AT(default_vcpus),
 	    VCPU_MAX },
 	{ NUMBER, "vm_defaults", "memory_mib", set_number, AT(default_mem_mib),
@@ -330,6 +331,7 @@ set_defaults(struct config *cfg)
 		.prefix = 24,
 		.dns_ipv4 = 0x7f000001,	/* 127.0.0.1 */
 		.dns_port = 42069,
+		.start_timeout_s = 90,
 		.default_vcpus = 2,
 		.default_mem_mib = 1024,
 		.log_level = LOG_INFO,
@@ -360,6 +362,8 @@ check_whole(const struct config *cfg)
 	if (check_vm_size(cfg->default_vcpus, cfg->default_mem_mib) < 0)
 		return "vm_defaults: vcpu is 1 or even and at most 32, "
 		    "memory_mib at least 64";
+	if (cfg->start_timeout_s == 0)
+		return "start_timeout is at least 1 second";
 	if (cfg->uid_base < 1000 || cfg->uid_count < 2)
 		return "uid_base must be 1000 or more, uid_count 2 or more";
 	if (cfg->uid_base > INT32_MAX - cfg->uid_count)

@@ -35,6 +35,7 @@ struct config {
 	uint32_t default_dns;		/* IPv4, host order; 0: none */
 	uint32_t dns_ipv4;		/* of the name server, host order */
 	uint32_t dns_port;		/* 0: no name server */
+	uint32_t start_timeout_s;	/* from a VM's start to its agent's answer */
 	uint32_t default_vcpus;
 	uint32_t default_mem_mib;
 	uint64_t default_disk_bytes;	/* 0: the image's own size, at least 8 GiB */

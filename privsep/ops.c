@@ -86,6 +86,7 @@ act_hello(struct call *call)
 	reply->snapshots = disk_snapshots(&call->monitor->disks);
 	reply->dns_ipv4 = call->monitor->names ? cfg->dns_ipv4 : 0;
 	reply->dns_port = call->monitor->names ? cfg->dns_port : 0;
+	reply->start_timeout_ms = cfg->start_timeout_s * 1000;
 	reply->default_disk_bytes = cfg->default_disk_bytes;
 	if (format(reply->store, sizeof(reply->store), "%s/store",
 	    cfg->state_dir) < 0)

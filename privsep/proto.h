@@ -109,6 +109,8 @@ struct hello_reply {
 	uint32_t snapshots;		/* 1: OP_SNAPSHOT_CREATE works here */
 	uint32_t dns_ipv4;		/* of the name server's socket, host order */
 	uint32_t dns_port;		/* 0: there is none */
+	uint32_t start_timeout_ms;	/* from a VM's start to its agent's answer */
+	uint32_t pad;
 	uint64_t default_disk_bytes;
 	char store[PATH_BYTES];		/* absolute path of the worker's directory */
 	char default_image[NAME_BYTES];

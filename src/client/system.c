@@ -383,7 +383,8 @@ put_files(struct install *in)
 	if (r < 0)
 		return r;
 	r = put(in, SYSTEM_CONFIG, 0644, &in->config);
-	in->changed = r > 0;
+	if (r > 0)
+		in->changed = true;
 	if (r >= 0)
 		r = put(in, SYSTEM_EXE, 0755, &in->exe);
 	for (i = 0; i < SERVICE_FILES && r >= 0; i++) {
@@ -394,7 +395,8 @@ put_files(struct install *in)
 		if (r >= 0)
 			r = put(in, in->files[i].path, in->files[i].mode,
 			    &in->files[i].text);
-		in->changed = in->changed || r > 0;
+		if (r > 0)
+			in->changed = true;
 	}
 	return r < 0 ? r : 0;
 }

@@ -493,14 +493,14 @@ static void
 start_too_late(void *arg)
 {
 	struct machine *m = arg;
-	int64_t limit_s = m->w->start_timeout_ms / 1000;
+	uint32_t limit_s = m->w->config.start_timeout_ms / 1000;
 
 	if (m->step == STEP_FILES || m->disk_job != NULL)
 		start_failed(m, FAIL_TIMEOUT, "its disk was not ready within "
-		    "%lld s", (long long)limit_s);
+		    "%u s", limit_s);
 	else
 		guest_failed(m, FAIL_TIMEOUT, "its agent did not answer "
-		    "within %lld s", (long long)limit_s);
+		    "within %u s", limit_s);
 }
 
 /* ---- from the beginning ---- */
@@ -581,7 +581,7 @@ machine_start(struct machine *m, struct failure *f)
 	m->failed = m->asked = m->killing = m->ended = m->halted = false;
 	m->held = 0;
 	m->said[0] = '\0';
-	event_timer_set(&w->events, &m->deadline, w->start_timeout_ms,
+	event_timer_set(&w->events, &m->deadline, w->config.start_timeout_ms,
 	    start_too_late, m);
 	event_task_post(&w->events, &m->begin, begin, m);
 	return 0;

@@ -23,7 +23,6 @@
 #include "worker/sandbox.h"
 
 enum {
-	START_TIMEOUT_MS = 90 * 1000,
 	LONELY_MS = 10 * 1000,		/* embedded: for the first client */
 	ENDING_MS = 5 * 1000,		/* for VMs that are to be deleted */
 	FDS_MAX = 65536,
@@ -265,7 +264,6 @@ init(struct worker *w, int wire, int listener, int exe)
 	w->exe = exe;
 	w->tsc = tsc_sample();
 	w->host_mem_mib = host_memory_mib();
-	w->start_timeout_ms = START_TIMEOUT_MS;
 	w->signal_fd = -1;
 	w->store.root = w->store.tmp = -1;
 	mon_init(&w->mon, wire);

@@ -39,7 +39,6 @@ struct worker {
 	struct event_task settle;	/* see worker_settle */
 	struct event_timer lonely;	/* embedded, and no client yet */
 	struct event_timer relisten;	/* no fds were left for a client */
-	int64_t start_timeout_ms;	/* from vm.run to the agent's answer */
 	bool net_moved;			/* the configured subnet was taken */
 	bool had_peer;
 	bool ending;			/* SIGTERM came */

@@ -57,6 +57,7 @@ defaults(void **state)
 		assert_int_equal(cfg.dns_port, 42069);
 		assert_string_equal(cfg.resolvectl_bin, "");
 		assert_int_equal(cfg.default_vcpus, 2);
+		assert_int_equal(cfg.start_timeout_s, 90);
 		assert_int_equal(cfg.default_mem_mib, 1024);
 		assert_int_equal(cfg.default_disk_bytes, 0);
 		assert_int_equal(cfg.log_level, LOG_INFO);
@@ -103,6 +104,7 @@ every_key(void **state)
 	    "resolvectl_bin = \"/opt/resolvectl\"\n"
 	    "uid_base = 1000000#\n"
 	    "uid_count = 2 \t# worker and one VM\n"
+	    "start_timeout = 300\n"
 	    "[vm_defaults]\n"
 	    "vcpu = 4\n"
 	    "memory_mib = 512\n"
@@ -128,6 +130,7 @@ every_key(void **state)
 	assert_string_equal(cfg.resolvectl_bin, "/opt/resolvectl");
 	assert_int_equal(cfg.uid_base, 1000000);
 	assert_int_equal(cfg.uid_count, 2);
+	assert_int_equal(cfg.start_timeout_s, 300);
 	assert_int_equal(cfg.default_vcpus, 4);
 	assert_int_equal(cfg.default_mem_mib, 512);
 	assert_int_equal(cfg.default_disk_bytes, UINT64_C(16) << 30);
@@ -306,6 +309,8 @@ bad_values(void **state)
 		{ "[vm_defaults]\nvcpu = 0", 0 },
 		{ "[vm_defaults]\nvcpu = 3", 0 },
 		{ "[vm_defaults]\nmemory_mib = 63", 0 },
+		{ "start_timeout = 0", 0 },
+		{ "start_timeout = 3601", 1 },
 		{ "uid_base = 0", 0 },
 		{ "uid_base = 999", 0 },
 		{ "uid_count = 0", 0 },

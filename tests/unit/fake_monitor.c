@@ -33,6 +33,7 @@ fake_new(const char *store)
 	assert_ptr_not_equal(f, MAP_FAILED);
 	f->fail_op = -1;
 	f->vm_max = 4;
+	f->start_timeout_ms = 20 * 1000;
 	f->prefix = 24;
 	assert_int_equal(format(f->store, sizeof(f->store), "%s", store), 0);
 	return f;
@@ -218,6 +219,7 @@ hello(struct answer *a)
 	a->hello.snapshots = fake->snapshots;
 	a->hello.dns_ipv4 = 0x7f000001;
 	a->hello.dns_port = fake->dns_port;
+	a->hello.start_timeout_ms = fake->start_timeout_ms;
 	a->hello.default_disk_bytes = 1 << 20;
 	memcpy(a->hello.store, fake->store, sizeof(a->hello.store));
 	strcpy(a->hello.default_image, "img");

@@ -38,7 +38,7 @@ struct fake {
 	volatile int fail_op;		/* -1, or the op that fails */
 	volatile int fail_error;
 	volatile enum fake_agent agent;
-	volatile uint32_t embedded, vm_max, prefix;
+	volatile uint32_t embedded, vm_max, prefix, start_timeout_ms;
 	volatile uint32_t snapshots;	/* device mapper works */
 	volatile uint32_t disk_full;	/* snapshots were cut off */
 	volatile uint32_t owner_uid;

@@ -26,7 +26,6 @@ static struct fake *fake;
 static pid_t monitor_pid, worker_pid;
 static int wires;			/* new wires go to the monitor here */
 static int listener;
-static int64_t start_timeout_ms;
 
 /* ---- the three processes ---- */
 
@@ -91,10 +90,8 @@ be_worker(int wire)
 	int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	int r = worker_open(&w, wire, listener, exe, false);
 
-	if (r == 0) {
-		w.start_timeout_ms = start_timeout_ms;
+	if (r == 0)
 		r = events_run(&w.events);
-	}
 	worker_close(&w);
 	/* exit, not _exit: the leak checker looks then. */
 	exit(r < 0);
@@ -165,7 +162,6 @@ set_up(void **state)
 	begin_temp(&temp);
 	fake = fake_new(temp.path);
 	fake->owner_uid = (uint32_t)getuid();
-	start_timeout_ms = ANSWER_TIMEOUT_MS;
 	fill_store();
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", temp.path);
 	listen_at(socket_path);
@@ -583,7 +579,7 @@ guest_is_silent(void **state)
 
 	(void)state;
 	stop_worker(SIGTERM);
-	start_timeout_ms = SHORT_START_MS;
+	fake->start_timeout_ms = SHORT_START_MS;
 	start_worker();
 	fake->agent = FAKE_AGENT_SILENT;
 	client_open(&c);
