@@ -16,6 +16,9 @@
 
 #define FORWARD_RECORD "forwarding"
 
+/* How long what the host lets out is not looked at again. */
+enum { LET_OUT_MS = 1000 };
+
 int
 network_open(struct network *network, const struct config *cfg, int state_dir)
 {
@@ -89,11 +92,35 @@ any_nat(const struct vm_table *table)
 	return false;
 }
 
+/* What is between the bridge and the world, and is not about a certain VM. */
+static int
+let_out(struct network *network)
+{
+	const char *bridge = network->cfg->bridge_name;
+	const struct forward_state before = network->forward;
+	struct uplinks uplinks;
+	int r = forward_enable(&network->route, bridge, &network->forward,
+	    &uplinks);
+	/* Also what was changed before it failed. */
+	int saved = memcmp(&before, &network->forward, sizeof(before)) == 0 ?
+	    0 : save_forward(network);
+
+	if (r == 0)
+		r = saved;
+	if (r == 0)
+		r = nft_uplinks_set(&network->filter, bridge,
+		    &network->forward);
+	/* Other tools' chains, as they are now. */
+	if (r == 0)
+		r = nft_foreign_set(&network->filter, bridge, &uplinks);
+	network->let_out_ms = r == 0 ? monotonic_ms() : 0;
+	return r;
+}
+
 int
 network_ensure(struct network *network, const struct vm_table *table)
 {
 	struct ipv4_net net = { network->cfg->gateway, network->cfg->prefix };
-	struct uplinks uplinks;
 	int r = bridge_ensure(&network->route, network->cfg->bridge_name, &net,
 	    network->cfg->subnet_fixed);
 
@@ -101,12 +128,8 @@ network_ensure(struct network *network, const struct vm_table *table)
 		return r;
 	network->net = net;
 	r = ensure_rules(network, table);
-	if (r == 0 && any_nat(table)) {
-		r = uplinks_find(&network->route, &uplinks);
-		if (r == 0)
-			r = nft_foreign_set(&network->filter,
-			    network->cfg->bridge_name, &uplinks);
-	}
+	if (r == 0 && any_nat(table))
+		r = let_out(network);
 	network->ready = r == 0;
 	return r;
 }
@@ -152,35 +175,15 @@ network_remove(struct network *network, struct vm *vm)
 	return r < 0 ? r : filter;
 }
 
-/* What is between the bridge and the world, and is not about a certain VM. */
-static int
-let_out(struct network *network)
-{
-	const char *bridge = network->cfg->bridge_name;
-	const struct forward_state before = network->forward;
-	struct uplinks uplinks;
-	int r = forward_enable(&network->route, bridge, &network->forward,
-	    &uplinks);
-	/* Also what was changed before it failed. */
-	int saved = memcmp(&before, &network->forward, sizeof(before)) == 0 ?
-	    0 : save_forward(network);
-
-	if (r == 0)
-		r = saved;
-	if (r == 0)
-		r = nft_uplinks_set(&network->filter, bridge,
-		    &network->forward);
-	/* Other tools' chains, as they are now. */
-	return r < 0 ? r : nft_foreign_set(&network->filter, bridge,
-	    &uplinks);
-}
-
 int
 network_nat(struct network *network, struct vm *vm, bool enabled)
 {
 	const char *bridge = network->cfg->bridge_name;
-	int r = enabled ? let_out(network) : 0;
+	int r = 0;
 
+	/* A start has just ensured it. */
+	if (enabled && monotonic_ms() - network->let_out_ms > LET_OUT_MS)
+		r = let_out(network);
 	if (r == 0)
 		r = nft_nat_set(&network->filter, bridge, vm->ipv4, enabled);
 	if (r == 0)
@@ -240,4 +243,5 @@ network_close(struct network *network)
 	if (r < 0 && r != -EEXIST)
 		log_warn("bridge %s: %s", bridge, strerror(-r));
 	network->ready = false;
+	network->let_out_ms = 0;
 }

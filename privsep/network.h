@@ -19,6 +19,7 @@ struct network {
 	int state_dir;			/* holds the forwarding record */
 	struct ipv4_net net;		/* of the bridge, once ready */
 	struct forward_state forward;
+	int64_t let_out_ms;		/* when forwarding was last ensured; 0: not */
 	struct netlink route;
 	struct netlink filter;
 };
@@ -28,8 +29,9 @@ int	 network_open(struct network *network, const struct config *cfg,
 	    int state_dir);
 
 /*
- * Bridge and rules are there, with all VMs of TABLE that have a tap: what
- * somebody flushed is put back. 0 or -errno as bridge_ensure, nft_ensure.
+ * Bridge and rules are there, with all VMs of TABLE that have a tap, and the
+ * way out for those with NAT: what somebody flushed is put back. 0 or -errno as
+ * bridge_ensure, nft_ensure, forward_enable.
  */
 int	 network_ensure(struct network *network, const struct vm_table *table);
 
