@@ -117,11 +117,17 @@ event_task_clear(struct event_task *task)
 	task->posted = false;
 }
 
+/* Those that are there now; what they post waits until others had a turn. */
 static void
 run_tasks(struct events *events)
 {
-	while (!list_empty(&events->tasks)) {
-		struct event_task *task = list_entry(events->tasks.next,
+	struct list batch;
+
+	/* Another head for the same ring. */
+	list_insert(&events->tasks, &batch);
+	list_remove(&events->tasks);
+	while (!list_empty(&batch)) {
+		struct event_task *task = list_entry(batch.next,
 		    struct event_task, node);
 
 		event_task_clear(task);
@@ -145,12 +151,14 @@ run_timers(struct events *events)
 	}
 }
 
-/* How long the loop may wait: to the first timer, LIMIT_MS at most. */
+/* How long the loop may wait: to what is due first, LIMIT_MS at most. */
 static int
 wait_ms(const struct events *events, int limit_ms)
 {
 	int64_t left;
 
+	if (!list_empty(&events->tasks))
+		return 0;
 	if (list_empty(&events->timers))
 		return limit_ms;
 	left = list_entry(events->timers.next, struct event_timer, node)->

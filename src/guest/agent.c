@@ -57,7 +57,7 @@ struct agent {
 	uint32_t state;			/* AGENT_STATE_* */
 	uint8_t boot_id[AGENT_BOOT_ID_SIZE];
 	enum agent_shutdown_how how;
-	int64_t retry, force;		/* of a shutdown, in now_ms() time */
+	int64_t retry, force;		/* of a shutdown, in monotonic_ms() time */
 };
 
 static uint64_t
@@ -165,7 +165,7 @@ await_session(struct session_slot *slot, const bool *used,
 	if (i == AGENT_STREAM_PORTS)
 		return -EBUSY;
 	slot->port = i;
-	slot->awaited_until = now_ms() + STREAM_HELLO_TIMEOUT_MS;
+	slot->awaited_until = monotonic_ms() + STREAM_HELLO_TIMEOUT_MS;
 	memcpy(slot->nonce, nonce, sizeof(slot->nonce));
 	return 0;
 }
@@ -224,8 +224,8 @@ start_shutdown(struct agent *agent, enum agent_shutdown_how how,
 		log_info("the host ends this machine");
 	agent->state |= AGENT_STATE_STOPPING;
 	agent->how = how;
-	agent->force = now_ms() + timeout_ms;
-	agent->retry = now_ms() + SHUTDOWN_RETRY_MS;
+	agent->force = monotonic_ms() + timeout_ms;
+	agent->retry = monotonic_ms() + SHUTDOWN_RETRY_MS;
 	if (timeout_ms > 0)
 		shutdown_ask(how, agent->pid1);
 }
@@ -426,7 +426,7 @@ check_awaited(struct session_slot *slot, int64_t *deadline)
 {
 	if (slot->awaited_until == 0)
 		return;
-	if (now_ms() >= slot->awaited_until)
+	if (monotonic_ms() >= slot->awaited_until)
 		slot->awaited_until = 0;
 	else if (slot->awaited_until < *deadline)
 		*deadline = slot->awaited_until;
@@ -490,7 +490,7 @@ check_shutdown(struct agent *agent, bool no_children, int64_t *deadline)
 
 	if ((agent->state & AGENT_STATE_STOPPING) == 0)
 		return;
-	now = now_ms();
+	now = monotonic_ms();
 	if (now >= agent->force ||
 	    (agent->pid1 && no_children && all_flushed(agent)))
 		shutdown_force(agent->how);
@@ -511,7 +511,7 @@ timeout_until(int64_t deadline)
 
 	if (deadline == INT64_MAX)
 		return -1;
-	left = deadline - now_ms();
+	left = deadline - monotonic_ms();
 	if (left < 0)
 		return 0;
 	return left > 60000 ? 60000 : (int)left;

@@ -208,7 +208,7 @@ root_device_exists(void)
 static void
 wait_for_root_device(void)
 {
-	int64_t deadline = now_ms() + ROOT_WAIT_MS;
+	int64_t deadline = monotonic_ms() + ROOT_WAIT_MS;
 	struct pollfd pfd = { .events = POLLIN };
 	char events[1024];
 
@@ -219,7 +219,7 @@ wait_for_root_device(void)
 		boot_fail("cannot wait for %s: %s", ROOT_DEVICE,
 		    strerror(errno));
 	while (!root_device_exists()) {
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - monotonic_ms();
 
 		if (left <= 0)
 			boot_fail("no disk %s after %d s: is virtio_blk in the "

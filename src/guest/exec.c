@@ -19,12 +19,22 @@
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
+#include <time.h>
 
 #include "guest/command.h"
 #include "privsep/log.h"
 
 /* Rounds of one pump before other sessions have their turn. */
 #define PUMP_ROUNDS	16
+
+static uint64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
 
 struct exec_session *
 exec_session_new(struct loop *loop, int link, bool awaits_host,
@@ -49,7 +59,7 @@ exec_session_new(struct loop *loop, int link, bool awaits_host,
 	s->stdin_fifo = (struct fifo){ s->stdin_data, sizeof(s->stdin_data),
 	    0, 0 };
 	memcpy(s->nonce, nonce, sizeof(s->nonce));
-	s->deadline = now_ms() + STREAM_HELLO_TIMEOUT_MS;
+	s->deadline = monotonic_ms() + STREAM_HELLO_TIMEOUT_MS;
 	r = loop_watch(loop, &s->link, link);
 	if (r < 0) {
 		free(s);
@@ -165,7 +175,7 @@ hang_up(struct exec_session *s)
 	if (s->command_phase == COMMAND_RUNS && !s->hung_up) {
 		signal_group(s, SIGHUP);
 		signal_group(s, SIGCONT);
-		s->deadline = now_ms() + EXEC_HANGUP_GRACE_MS;
+		s->deadline = monotonic_ms() + EXEC_HANGUP_GRACE_MS;
 	}
 	s->hung_up = true;
 	close_command_fds(s);
@@ -485,7 +495,7 @@ exec_session_ended(struct exec_session *s, int wait_status)
 	s->elapsed_us = now_us() - s->start_us;
 	s->wait_status = wait_status;
 	s->command_phase = COMMAND_ENDED;
-	s->ended_ms = now_ms();
+	s->ended_ms = monotonic_ms();
 	s->deadline = INT64_MAX;
 	exec_mark_output(&s->out);
 	exec_mark_output(&s->err);
@@ -575,7 +585,7 @@ conclude(struct exec_session *s)
 static void
 check_clock(struct exec_session *s)
 {
-	if (s->deadline == INT64_MAX || now_ms() < s->deadline)
+	if (s->deadline == INT64_MAX || monotonic_ms() < s->deadline)
 		return;
 	if (s->link_phase < LINK_OPEN) {
 		/* Nobody came: the port goes back. */

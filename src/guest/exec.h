@@ -35,7 +35,7 @@ struct exec_session *exec_session_new(struct loop *loop, int link,
  */
 bool	 exec_session_pump(struct exec_session *s);
 
-/* When it must be pumped at the latest, in now_ms() time; INT64_MAX: never. */
+/* When it must be pumped at the latest, of monotonic_ms(); INT64_MAX: never. */
 int64_t	 exec_session_deadline(const struct exec_session *s);
 
 /* The command's process while it runs and is not reaped, or 0. */

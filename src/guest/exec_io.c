@@ -169,7 +169,7 @@ exec_drained(struct exec_session *s)
 
 	if (s->out.watch.fd < 0 && s->err.watch.fd < 0)
 		return true;
-	now = now_ms();
+	now = monotonic_ms();
 	if (!output_over(&s->out) || !output_over(&s->err)) {
 		s->deadline = INT64_MAX;
 		return s->out.must_drain == 0 && s->err.must_drain == 0 &&

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <time.h>
 
 #include "privsep/util.h"
 
@@ -88,19 +87,4 @@ loop_look(struct watch *w)
 		return 0;
 	w->ready |= (uint16_t)pfd.revents;
 	return (uint16_t)pfd.revents;
-}
-
-uint64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-int64_t
-now_ms(void)
-{
-	return (int64_t)(now_us() / 1000);
 }

@@ -52,8 +52,4 @@ void	 loop_wait(struct loop *loop, int timeout_ms);
  */
 uint32_t loop_look(struct watch *w);
 
-/* CLOCK_MONOTONIC in milliseconds and microseconds. */
-int64_t	 now_ms(void);
-uint64_t now_us(void);
-
 #endif

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "guest/loop.h"
+#include "privsep/util.h"
 
 /* How long killed processes may take to disappear: one in D state never does. */
 #define KILL_WAIT_MS 1000
@@ -59,10 +59,10 @@ shutdown_ask(enum agent_shutdown_how how, bool pid1)
 void
 shutdown_force(enum agent_shutdown_how how)
 {
-	int64_t deadline = now_ms() + KILL_WAIT_MS;
+	int64_t deadline = monotonic_ms() + KILL_WAIT_MS;
 
 	(void)kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, WNOHANG) >= 0 && now_ms() < deadline)
+	while (waitpid(-1, NULL, WNOHANG) >= 0 && monotonic_ms() < deadline)
 		usleep(1000);
 	sync();
 	(void)mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);

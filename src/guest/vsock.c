@@ -138,7 +138,7 @@ take_in(struct vsock *v)
 		}
 		/* What it has sent already makes no edge any more. */
 		caller->link.ready = EPOLLIN;
-		caller->deadline = now_ms() + STREAM_HELLO_TIMEOUT_MS;
+		caller->deadline = monotonic_ms() + STREAM_HELLO_TIMEOUT_MS;
 	}
 }
 
@@ -186,7 +186,7 @@ vsock_take_caller(struct vsock *v, uint8_t nonce[STREAM_NONCE_SIZE])
 			r = peek_hello(&caller->link, nonce);
 		if (r == 1)
 			return loop_release(v->loop, &caller->link);
-		if (r < 0 || now_ms() >= caller->deadline)
+		if (r < 0 || monotonic_ms() >= caller->deadline)
 			loop_unwatch(v->loop, &caller->link);
 	}
 	return -EAGAIN;

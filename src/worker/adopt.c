@@ -79,7 +79,7 @@ settle_row(struct machine *m)
 
 	if (r < 0)
 		return r;
-	m->held = found.state == VM_ABSENT ? 0 : HELD_TAP | HELD_VMM;
+	m->held = found.state == VM_ABSENT ? 0 : HELD_NET | HELD_VMM;
 	m->ended = found.state != VM_RUNNING;
 	m->pid = found.pid;
 	if (found.vmm != 0)
@@ -123,7 +123,7 @@ end_strays(struct worker *w)
 		m = machine_new(w, &row);
 		if (m == NULL)
 			return -ENOMEM;
-		m->held = HELD_TAP | HELD_VMM;
+		m->held = HELD_NET | HELD_VMM;
 		m->ended = reply.state != VM_RUNNING;
 		machine_end(m, true, NULL);
 	}

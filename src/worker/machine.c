@@ -228,6 +228,7 @@ machine_address(struct machine *m, struct failure *f)
 		log_warn("the host uses the configured subnet already; VMs "
 		    "are in %s/%u", quad, net.prefix);
 	}
+	m->held |= HELD_NET;
 	w->net_moved = net.moved != 0;
 	m->row.gateway = net.gateway;
 	m->row.prefix = net.prefix;
@@ -241,10 +242,12 @@ machine_address(struct machine *m, struct failure *f)
 		    net.prefix) == 0 && !address_taken(w, first + host))
 			break;
 	ipv4_text(first, quad);
-	if (host >= size)
+	if (host >= size) {
+		machine_release_net(m);
 		return failure_set(f, FAIL_NO_ADDRESS, "VM %s: no free address in "
 		    "%s/%u; delete a VM or configure a larger network",
 		    m->row.name, quad, net.prefix);
+	}
 	m->row.ipv4 = first + host;
 	return 0;
 }
@@ -387,6 +390,7 @@ machine_create(struct worker *w, const struct machine_wish *wish,
 		r = machine_save(m);
 	m->row.state = MACHINE_STOPPED;
 	if (r < 0) {
+		machine_release_net(m);
 		(void)store_remove(&w->store, STORE_VMS, id, "volatile");
 		failure_set(f, failure_of(r), "VM %s: cannot be stored: %s",
 		    row.name, strerror(-r));

@@ -25,7 +25,7 @@ struct peer;
 
 /* What a VM holds and must give back. */
 enum machine_held {
-	HELD_TAP = 1 << 0,		/* the monitor knows the VM */
+	HELD_NET = 1 << 0,		/* there is a bridge for it, or its tap */
 	HELD_VMM = 1 << 1,		/* it may run, or has a jail */
 };
 
@@ -161,8 +161,14 @@ int	 machine_startable(struct machine *m, struct failure *f);
  */
 int	 machine_start(struct machine *m, struct failure *f);
 
-/* Gives M an address of the present network, if it has none. 0, or -1 with *F. */
+/*
+ * Has a network for M, which holds it then (HELD_NET), and gives M an address of
+ * it, if it has none. 0, or -1 with *F, and nothing is held.
+ */
 int	 machine_address(struct machine *m, struct failure *f);
+
+/* Gives M's tap back, and the bridge if nobody else is on it. */
+void	 machine_release_net(struct machine *m);
 
 /*
  * Asks the guest to end, and kills it after TIMEOUT_MS. For a running M;

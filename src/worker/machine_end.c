@@ -102,6 +102,18 @@ machine_hear_out(struct machine *m)
 
 /* ---- the end ---- */
 
+void
+machine_release_net(struct machine *m)
+{
+	struct mon *mon = &m->w->mon;
+	int r = mon_tap_delete(mon, m->row.id);
+
+	/* Without a tap yet it is the bridge that may be the last's. */
+	if (r < 0 && r != -ENOENT)
+		log_error("VM %s: %s", m->row.name, mon_error(mon, r));
+	m->held &= HELD_VMM;
+}
+
 static void
 release(struct machine *m)
 {
@@ -114,12 +126,9 @@ release(struct machine *m)
 			log_error("VM %s: %s", m->row.name,
 			    mon_error(mon, r));
 	}
-	if (m->held & HELD_TAP) {
+	if (m->held & HELD_NET) {
 		machine_disk_look(m);
-		r = mon_tap_delete(mon, m->row.id);
-		if (r < 0 && r != -ENOENT)
-			log_error("VM %s: %s", m->row.name,
-			    mon_error(mon, r));
+		machine_release_net(m);
 	}
 	m->held = 0;
 	m->pid = 0;

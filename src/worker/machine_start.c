@@ -237,7 +237,6 @@ prepare_network(struct machine *m)
 	    m->row.prefix, m->row.nat ? ", with NAT" : "",
 	    m->w->net_moved ? " (the host uses the configured subnet)" : "");
 	progress(m, "network", message);
-	m->held |= HELD_TAP;
 	r = mon_tap_create(mon, m->row.id, m->row.ipv4, &tap);
 	if (r == 0) {
 		memcpy(m->row.mac, tap.mac, sizeof(m->row.mac));
@@ -579,7 +578,6 @@ machine_start(struct machine *m, struct failure *f)
 		(void)machine_save(m);
 	failure_clear(&m->failure);
 	m->failed = m->asked = m->killing = m->ended = m->halted = false;
-	m->held = 0;
 	m->said[0] = '\0';
 	event_timer_set(&w->events, &m->deadline, w->config.start_timeout_ms,
 	    start_too_late, m);

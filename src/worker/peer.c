@@ -17,11 +17,12 @@
 
 enum {
 	PEERS_MAX = 512,
+	USERS_MAX = 16,			/* that are told apart when it is full */
 	RELISTEN_MS = 200,
 	PEER_OUT_MAX = 4 << 20,
 	PEER_GROUPS_MAX = 64,
-	/* Progress is dropped when a client has this much to read already. */
-	PEER_PROGRESS_MAX = 64 * 1024,
+	/* A client with so much to read is told and asked nothing more. */
+	PEER_BEHIND = 64 * 1024,
 };
 
 union control {
@@ -50,20 +51,32 @@ in_group(int fd, const struct ucred *cred, uint32_t gid)
 	return false;
 }
 
+/* Whether whoever is at the other end of PEER may use the daemon. */
 static bool
-may_use(const struct worker *w, int fd)
+may_use(struct peer *peer)
 {
+	const struct worker *w = peer->w;
+	const int fd = peer->fd;
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
 	    len != sizeof(cred))
 		return false;
+	peer->uid = cred.uid;
 	if (cred.uid == 0 || cred.uid == w->config.owner_uid ||
 	    in_group(fd, &cred, w->config.owner_gid))
 		return true;
 	log_info("refused a connection of uid %u", cred.uid);
 	return false;
+}
+
+/* Whether the next request may be read and looked at. */
+static bool
+is_open(const struct peer *peer)
+{
+	return !peer->request.active && !peer->last &&
+	    peer->out.len <= PEER_BEHIND;
 }
 
 /* What to watch for: requests, the client's end, room to write. */
@@ -72,7 +85,7 @@ set_mask(struct peer *peer)
 {
 	uint32_t mask = EPOLLRDHUP;
 
-	if (!peer->request.active && !peer->last)
+	if (is_open(peer))
 		mask |= EPOLLIN;
 	if (peer->out.len > 0)
 		mask |= EPOLLOUT;
@@ -147,6 +160,62 @@ pause_listening(struct worker *w)
 	    w);
 }
 
+/* Whether nobody waits for an answer, or for a VM, of PEER. */
+static bool
+is_idle(const struct peer *peer)
+{
+	struct list *node, *following;
+
+	if (peer->request.active)
+		return false;
+	list_each(node, following, &peer->w->machines)
+		if (list_entry(node, struct machine, node)->owner == peer)
+			return false;
+	return true;
+}
+
+/*
+ * Whether there is room for one more client. Where there is none, the oldest
+ * idle connection of the user with the most of them goes: who opens too many
+ * keeps nobody out.
+ */
+static bool
+make_room(struct worker *w)
+{
+	struct {
+		uint32_t uid;
+		unsigned int count;
+		struct peer *oldest;
+	} users[USERS_MAX];
+	size_t known = 0, most = 0, i;
+	struct list *node, *following;
+
+	if (w->peer_count < PEERS_MAX)
+		return true;
+	list_each(node, following, &w->peers) {
+		struct peer *peer = list_entry(node, struct peer, node);
+
+		if (!is_idle(peer))
+			continue;
+		for (i = 0; i < known && users[i].uid != peer->uid; i++)
+			;
+		if (i == USERS_MAX)
+			continue;
+		if (i == known) {
+			users[i].uid = peer->uid;
+			users[i].count = 0;
+			users[i].oldest = peer;
+			known++;
+		}
+		if (++users[i].count > users[most].count)
+			most = i;
+	}
+	if (known == 0)
+		return false;
+	peer_free(users[most].oldest);
+	return true;
+}
+
 void
 peer_accept(struct worker *w)
 {
@@ -159,7 +228,7 @@ peer_accept(struct worker *w)
 			pause_listening(w);
 		return;
 	}
-	peer = w->peer_count < PEERS_MAX ? calloc(1, sizeof(*peer)) : NULL;
+	peer = make_room(w) ? calloc(1, sizeof(*peer)) : NULL;
 	if (peer == NULL) {
 		log_warn("too many clients");
 		close(fd);
@@ -177,7 +246,7 @@ peer_accept(struct worker *w)
 		peer_free(peer);
 		return;
 	}
-	if (!may_use(w, fd)) {
+	if (!may_use(peer)) {
 		peer_expel(peer, FAIL_DENIED, "this daemon serves root and "
 		    "its configured owner only");
 		return;
@@ -202,16 +271,12 @@ put_failure(struct buf *out, const struct failure *f)
 	buf_puts(out, "\n");
 }
 
-/* The request is over: the next line may be looked at. */
 static void
 request_done(struct peer *peer)
 {
 	peer->request.active = false;
 	api_abandon(peer);
 	peer_flush(peer);
-	if (peer->io.events != NULL && peer->in.len > 0)
-		event_task_post(&peer->w->events, &peer->request.again,
-		    api_next, peer);
 }
 
 void
@@ -266,7 +331,7 @@ peer_progress(struct peer *peer, const char *stage, const char *message)
 {
 	struct buf *out = &peer->out;
 
-	if (!peer->request.progress || out->len > PEER_PROGRESS_MAX)
+	if (!peer->request.progress || out->len > PEER_BEHIND)
 		return;
 	json_open(out, NULL, '{');
 	json_open(out, "progress", '{');
@@ -328,8 +393,12 @@ peer_flush(struct peer *peer)
 	if (peer->out.len == 0 && peer->last)
 		event_task_post(&peer->w->events, &peer->close, close_later,
 		    peer);
-	if (peer->out.len == 0 && peer->out.size > PEER_PROGRESS_MAX)
+	if (peer->out.len == 0 && peer->out.size > PEER_BEHIND)
 		buf_free(&peer->out);
+	/* Lines that came with the last one; others have their turn before. */
+	if (is_open(peer) && peer->in.len > 0)
+		event_task_post(&peer->w->events, &peer->request.again,
+		    api_next, peer);
 	set_mask(peer);
 }
 
@@ -397,7 +466,7 @@ on_ready(void *arg, uint32_t ready)
 
 	if ((ready & EPOLLOUT) != 0)
 		peer_flush(peer);
-	if ((ready & EPOLLIN) != 0 && !peer->request.active && !peer->last)
+	if ((ready & EPOLLIN) != 0 && is_open(peer))
 		r = receive(peer);
 	else if ((ready & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		r = 0;

@@ -32,6 +32,7 @@ struct peer {
 	struct list node;
 	struct worker *w;
 	int fd;
+	uint32_t uid;			/* who connected */
 	struct event_io io;
 	struct event_task close;
 	struct buf in, out;

@@ -18,9 +18,10 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <linux/netlink.h>
+
+#include "privsep/util.h"
 
 enum { VNET_HDR = 10, ETHER_HDR = 14, PROTO_ICMP = 1, PROTO_UDP = 17 };
 
@@ -259,25 +260,16 @@ guest_send(const struct guest *g, const struct frame *f)
 		err(1, "write to tap");
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 bool
 guest_expect(const struct guest *g, frame_fn wanted, const void *arg,
     struct frame *f)
 {
-	const int64_t deadline = now_ms() + PATIENCE_MS;
+	const int64_t deadline = monotonic_ms() + PATIENCE_MS;
 	uint8_t buf[VNET_HDR + FRAME_MAX];
 
 	for (;;) {
 		struct pollfd p = { .fd = g->fd, .events = POLLIN };
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - monotonic_ms();
 		ssize_t n;
 
 		if (left <= 0 || poll(&p, 1, (int)left) <= 0)

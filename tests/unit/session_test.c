@@ -59,7 +59,7 @@ timeout_of(const struct exec_session *s, bool busy)
 		return 0;
 	if (exec_session_deadline(s) == INT64_MAX)
 		return -1;
-	left = exec_session_deadline(s) - now_ms();
+	left = exec_session_deadline(s) - monotonic_ms();
 	return left > 0 ? (int)left : 0;
 }
 
@@ -127,13 +127,13 @@ peer_start(void)
 static void
 peer_join(struct peer *peer)
 {
-	int64_t deadline = now_ms() + 10000;
+	int64_t deadline = monotonic_ms() + 10000;
 	int status = -1;
 
 	if (peer->fd >= 0)
 		close(peer->fd);
 	while (waitpid(peer->pid, &status, WNOHANG) == 0 &&
-	    now_ms() < deadline)
+	    monotonic_ms() < deadline)
 		usleep(1000);
 	if (status == -1)
 		(void)kill(peer->pid, SIGKILL);
@@ -456,11 +456,11 @@ test_closed_output(void **state)
 static void
 test_left_behind(void **state)
 {
-	int64_t start = now_ms();
+	int64_t start = monotonic_ms();
 
 	(void)state;
 	expect_script("sleep 5 & echo started", 0, "started\n", "");
-	assert_in_range(now_ms() - start, 0, 3000);
+	assert_in_range(monotonic_ms() - start, 0, 3000);
 	/* What it had written at its end comes out, with late words of others. */
 	expect_script("(sleep 0.05; echo late) & head -c 60000 /dev/zero | tr "
 	    "'\\0' x | wc -c", 0, "60000\nlate\n", "");
@@ -529,6 +529,9 @@ start_client(const char *script, bool pty_wanted, int in, int *out)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		close(fds[0]);
+		/* What a shell makes its background jobs ignore is not passed on. */
+		(void)signal(SIGINT, SIG_DFL);
+		(void)signal(SIGQUIT, SIG_DFL);
 		run_init(&run, "sh", "-c", script, NULL);
 		run.req.exec.pty = pty_wanted;
 		run.in = in;
@@ -564,11 +567,11 @@ await_text(int fd, const char *text)
 static int
 status_of(pid_t pid)
 {
-	int64_t deadline = now_ms() + 10000;
+	int64_t deadline = monotonic_ms() + 10000;
 	int status = 0;
 
 	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (now_ms() > deadline)
+		if (monotonic_ms() > deadline)
 			(void)kill(pid, SIGKILL);
 		usleep(1000);
 	}
