@@ -1,5 +1,5 @@
 /*
- * hostile daemon CONFIG: the real monitor and launcher, whose worker, as it
+ * hostile daemon CONFIG | ops: the real monitor and launcher, whose worker, as it
  * executes this program for it, was taken over: it has the worker's uid and
  * fds, and none of the worker's own confinement.
  *
@@ -9,6 +9,7 @@
  * change what it sees of the host. Each death is a monitor's restart, so the
  * next life goes on behind the case it was killed in: run the daemon again until
  * STORE/done is there, which tells what was tried. A failure is in STORE/failed.
+ * With "ops" it only prints the table.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -891,13 +892,42 @@ be_worker(void)
 	_exit(0);
 }
 
+/* The op table as banger-privsep(7) has it. */
+static int
+list_ops(void)
+{
+	static const char *const names[VM_STATES] = { "absent", "staged",
+		"running", "exited" };
+	struct op_info info;
+	uint32_t op, state;
+
+	for (op = 0; ops_info(op, &info) == 0; op++) {
+		const char *before_it = "";
+
+		printf("%s Ta %u Ta ", info.name, info.fds);
+		if (info.states == 0 || info.states == (1U << VM_STATES) - 1) {
+			printf("%s\n", info.states == 0 ? "-" : "any");
+			continue;
+		}
+		for (state = 0; state < VM_STATES; state++)
+			if ((info.states & 1U << state) != 0) {
+				printf("%s%s", before_it, names[state]);
+				before_it = ", ";
+			}
+		printf("\n");
+	}
+	return fflush(stdout) != 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "worker") == 0)
 		be_worker();
+	if (argc == 2 && strcmp(argv[1], "ops") == 0)
+		return list_ops();
 	if (argc == 3 && strcmp(argv[1], "daemon") == 0)
 		return daemon_main(argv[2], false);
-	fprintf(stderr, "usage: hostile daemon CONFIG\n");
+	fprintf(stderr, "usage: hostile daemon CONFIG | ops\n");
 	return 2;
 }
