@@ -393,6 +393,7 @@ worker_main(void)
 	int names, r;
 
 	log_init("worker", LOG_INFO);
+	/* Kernel and initrd are read by VMMs, from below a directory of mode 0700. */
 	umask(022);
 	raise_fd_limit();
 	r = mark_fds();
