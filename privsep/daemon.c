@@ -476,7 +476,11 @@ daemon_main(const char *config_path, bool embedded)
 	drop_monitor();
 	r = monitor_loop(monitor);
 	(void)unlinkat(daemon_state.runtime, "banger.sock", 0);
-	if (vm_table_empty(&monitor->table))
+	/* Also after a worker that did not take away what it asked for. */
+	if (vm_table_empty(&monitor->table)) {
+		if (monitor->net.ready)
+			network_close(&monitor->net);
 		udev_forget(daemon_state.store);
+	}
 	return r;
 }

@@ -214,11 +214,21 @@ keep_name(const struct link_info *link, void *arg)
 	return 0;
 }
 
+/* Whether the step WHAT of taking away has failed with R; it is logged then. */
+static bool
+left(int r, const char *what)
+{
+	if (r < 0)
+		log_warn("%s: %s", what, strerror(-r));
+	return r < 0;
+}
+
 void
 network_close(struct network *network)
 {
 	const char *bridge = network->cfg->bridge_name;
 	char tap[LINK_NAME_BYTES];
+	bool any = false;
 	int r = 0, tries;
 
 	for (tries = 0; r == 0 && tries < 1024; tries++) {
@@ -228,20 +238,17 @@ network_close(struct network *network)
 			break;
 		r = tap_delete(&network->route, tap, bridge);
 	}
+	any |= left(r, "taps");
 	r = forward_restore(&network->route, &network->forward);
+	any |= left(r, "forwarding");
 	if (r == 0)
 		(void)unlinkat(network->state_dir, FORWARD_RECORD, 0);
-	else
-		log_warn("forwarding: %s", strerror(-r));
-	r = nft_foreign_set(&network->filter, bridge, NULL);
-	if (r < 0)
-		log_warn("rules in chains of others: %s", strerror(-r));
-	r = nft_remove(&network->filter, bridge);
-	if (r < 0)
-		log_warn("rules of %s: %s", bridge, strerror(-r));
+	any |= left(nft_foreign_set(&network->filter, bridge, NULL),
+	    "rules in chains of others");
+	any |= left(nft_remove(&network->filter, bridge), "rules");
 	r = bridge_remove(&network->route, bridge);
-	if (r < 0 && r != -EEXIST)
-		log_warn("bridge %s: %s", bridge, strerror(-r));
-	network->ready = false;
+	any |= left(r == -EEXIST ? 0 : r, bridge);
+	/* Then it is tried again. */
+	network->ready = any;
 	network->let_out_ms = 0;
 }

@@ -15,7 +15,7 @@
 
 struct network {
 	const struct config *cfg;
-	bool ready;			/* bridge and rules are in place */
+	bool ready;			/* bridge and rules are in place, or left */
 	int state_dir;			/* holds the forwarding record */
 	struct ipv4_net net;		/* of the bridge, once ready */
 	struct forward_state forward;
@@ -52,7 +52,10 @@ int	 network_nat(struct network *network, struct vm *vm, bool enabled);
 int	 network_stats(struct network *network, const struct vm *vm,
 	    struct link_stats *out);
 
-/* Takes all away: rules, left-over taps, bridge, forwarding. */
+/*
+ * Takes all away: rules, left-over taps, bridge, forwarding. What cannot be is
+ * logged, and network->ready stays: call it again.
+ */
 void	 network_close(struct network *network);
 
 #endif

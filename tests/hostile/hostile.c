@@ -9,7 +9,9 @@
  * change what it sees of the host. Each death is a monitor's restart, so the
  * next life goes on behind the case it was killed in: run the daemon again until
  * STORE/done is there, which tells what was tried. A failure is in STORE/failed.
- * With "ops" it only prints the table.
+ * With "ops" it only prints the table. With STORE/cycle it is no attack but one
+ * VM's life, in which somebody else makes system calls of the monitor's fail; with
+ * STORE/clean it takes away what is left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,6 +77,7 @@ static int store = -1;
 static uint32_t seq, case_number;
 static char view[VIEW_BYTES], before[VIEW_BYTES];
 static int errors_fd = -1;
+static bool faulty;			/* calls of the monitor's are made to fail */
 static unsigned int stormed;		/* requests in no order that were granted */
 
 /* ---- what is told ---- */
@@ -320,8 +323,12 @@ ask(uint32_t op, uint64_t vm, struct wire_record *record)
 		    (uint32_t)(vm - VM_ID));
 	snprintf(a.what, sizeof(a.what), "%s", info.name);
 	send_attack(&a);
-	if (!receive(&a, record, DEATH_WAIT_MS))
+	if (!receive(&a, record, DEATH_WAIT_MS)) {
+		/* The daemon ends: that is an answer, too. */
+		if (faulty)
+			_exit(4);
 		failed("%s: no answer to a right request", info.name);
+	}
 	close_fds(&a);
 	return record->reply.status;
 }
@@ -837,6 +844,37 @@ storm(void)
 		    "%s\n---\n%s", before, view);
 }
 
+/*
+ * The life of one VM, as it comes: what fails, because somebody makes it, says
+ * what failed. When CYCLE is false only what is there is taken away.
+ */
+static void
+one_life(bool cycle)
+{
+	static const uint32_t ops[] = { OP_BRIDGE_ENSURE, OP_TAP_CREATE,
+		OP_NAT_SET, OP_DISK_ATTACH, OP_VMM_LAUNCH, OP_VMM_ALIVE,
+		OP_VMM_STATS, OP_SOCKET_OPEN, OP_VMM_SIGNAL, OP_VMM_KILL };
+	struct wire_record record;
+	size_t i;
+
+	faulty = cycle;
+	for (i = 0; cycle && i < ARRAY_SIZE(ops); i++)
+		if (ask(ops[i], VM_ID, &record) < 0 &&
+		    record.reply.error[0] == '\0')
+			failed("op %u fails (%s) and does not say why", ops[i],
+			    strerror(-record.reply.status));
+	/* The signal, or a step of taking away, may be what fails. */
+	for (i = 0; cycle && i < 100 && state_of(VM_ID) != VM_ABSENT; i++) {
+		(void)ask(state_of(VM_ID) == VM_RUNNING ? OP_VMM_KILL :
+		    OP_TAP_DELETE, VM_ID, &record);
+		sleep_ms(10);
+	}
+	if (!cycle)
+		clean(VM_ID);
+	put_file("done", "", 0);
+	_exit(0);
+}
+
 /* ---- a life ---- */
 
 static void
@@ -881,6 +919,10 @@ be_worker(void)
 	char text[256];
 
 	begin_life();
+	if (faccessat(store, "cycle", F_OK, 0) == 0)
+		one_life(true);
+	if (faccessat(store, "clean", F_OK, 0) == 0)
+		one_life(false);
 	all_cases();
 	storm();
 	snprintf(text, sizeof(text), "%u ops x %u states: %u requests, of which "

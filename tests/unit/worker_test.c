@@ -826,6 +826,27 @@ strangers(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+	/* The same from an address that says otherwise (snapd CVE-2019-7304). */
+	pid = fork();
+	if (pid == 0) {
+		const struct sockaddr_un root = { .sun_family = AF_UNIX,
+			.sun_path = "\0;uid=0;" };
+		struct sockaddr_un addr = { .sun_family = AF_UNIX };
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		char reply[256] = "";
+
+		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s",
+		    socket_path);
+		if (setgid(12345) < 0 || setuid(12345) < 0 ||
+		    bind(fd, (const struct sockaddr *)&root,
+		    sizeof(sa_family_t) + 8) < 0 ||
+		    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+		    read(fd, reply, sizeof(reply) - 1) <= 0)
+			_exit(2);
+		_exit(strstr(reply, "\"denied\"") == NULL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 /* ---- limits ---- */
