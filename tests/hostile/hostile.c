@@ -597,14 +597,12 @@ due(uint32_t state)
 {
 	if (++case_number < progress.next)
 		return false;
-	if (state_of(VM_ID) != state) {
+	if (state_of(VM_ID) != state)
 		bring(state);
-		look(before);
-		put_file("view", before, strlen(before));
-	} else if (before[0] == '\0') {
-		look(before);
-		put_file("view", before, strlen(before));
-	}
+	else if (before[0] != '\0')
+		return true;
+	look(before);
+	put_file("view", before, strlen(before));
 	return true;
 }
 
