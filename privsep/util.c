@@ -86,12 +86,18 @@ format(char *buf, size_t size, const char *fmt, ...)
 }
 
 int64_t
-monotonic_ms(void)
+monotonic_us(void)
 {
 	struct timespec now = { 0 };
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t
+monotonic_ms(void)
+{
+	return monotonic_us() / 1000;
 }
 
 void

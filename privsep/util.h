@@ -76,8 +76,9 @@ int	 parse_u64(const char *s, uint64_t max, uint64_t *out);
  */
 int	 format(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Milliseconds of CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC in milliseconds and in microseconds. */
 int64_t	 monotonic_ms(void);
+int64_t	 monotonic_us(void);
 
 /* Waits for MS milliseconds, or until a signal is handled. */
 void	 sleep_ms(int ms);

@@ -19,22 +19,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
-#include <time.h>
 
 #include "guest/command.h"
 #include "privsep/log.h"
 
 /* Rounds of one pump before other sessions have their turn. */
 #define PUMP_ROUNDS	16
-
-static uint64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 struct exec_session *
 exec_session_new(struct loop *loop, int link, bool awaits_host,
@@ -210,7 +200,7 @@ start_command(struct exec_session *s)
 		    strerror(-r));
 		return;
 	}
-	s->start_us = now_us();
+	s->start_us = (uint64_t)monotonic_us();
 	r = command_start(&req, &command);
 	s->pty = req.pty;
 	snprintf(s->name, sizeof(s->name), "%s",
@@ -492,7 +482,7 @@ exec_session_ending(struct exec_session *s)
 void
 exec_session_ended(struct exec_session *s, int wait_status)
 {
-	s->elapsed_us = now_us() - s->start_us;
+	s->elapsed_us = (uint64_t)monotonic_us() - s->start_us;
 	s->wait_status = wait_status;
 	s->command_phase = COMMAND_ENDED;
 	s->ended_ms = monotonic_ms();

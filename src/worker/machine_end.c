@@ -111,7 +111,7 @@ machine_release_net(struct machine *m)
 	/* Without a tap yet it is the bridge that may be the last's. */
 	if (r < 0 && r != -ENOENT)
 		log_error("VM %s: %s", m->row.name, mon_error(mon, r));
-	m->held &= HELD_VMM;
+	m->held &= ~(unsigned int)HELD_NET;
 }
 
 static void

@@ -18,7 +18,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "privsep/disk.h"
 #include "privsep/jail.h"
@@ -39,15 +38,6 @@ static struct jail_host host;
 static struct disk_host disks;
 static int state, jails, config_fd, image_fd;
 static bool firecracker;
-
-static double
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
-}
 
 static int
 must(int r, const char *what)
@@ -190,7 +180,7 @@ main(int argc, char **argv)
 {
 	int rounds = argc == 6 ? atoi(argv[4]) : 0;
 	int vms = argc == 6 ? atoi(argv[5]) : 0, i;
-	double ensure[VMS_MAX], up[VMS_MAX], down[VMS_MAX];
+	int64_t ensure[VMS_MAX], up[VMS_MAX], down[VMS_MAX];
 
 	if (rounds < 1 || rounds > ROUNDS_MAX || vms < 1 || vms > VMS_MAX)
 		fatal("usage: staging qemu|firecracker STATE-DIR CONFIG ROUNDS "
@@ -200,19 +190,20 @@ main(int argc, char **argv)
 	for (; rounds > 0; rounds--) {
 		for (i = 0; i < vms; i++) {
 			settle();
-			ensure[i] = now_us();
+			ensure[i] = monotonic_us();
 			must(network_ensure(&network, &table), "bridge");
-			up[i] = now_us();
+			up[i] = monotonic_us();
 			ensure[i] = up[i] - ensure[i];
 			stage((uint64_t)i + 1);
-			up[i] = now_us() - up[i];
+			up[i] = monotonic_us() - up[i];
 		}
 		for (i = 0; i < vms; i++) {
 			settle();
-			down[i] = now_us();
+			down[i] = monotonic_us();
 			unstage((uint64_t)i + 1);
-			down[i] = now_us() - down[i];
-			printf("%.0f %.0f %.0f\n", ensure[i], up[i], down[i]);
+			down[i] = monotonic_us() - down[i];
+			printf("%lld %lld %lld\n", (long long)ensure[i],
+			    (long long)up[i], (long long)down[i]);
 		}
 	}
 	if (firecracker)

@@ -16,8 +16,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "privsep/util.h"
 
 enum { HALF_OPEN = 1000, SAMPLES_MAX = 100000, SAMPLES = 500, LINE = 80 * 1024 };
 
@@ -25,15 +26,6 @@ static const char request[] = "{\"op\":\"vm.list\"}\n";
 static const char *path;
 static double samples[SAMPLES_MAX];
 static char line[LINE];
-
-static double
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
 
 static int
 dial(void)
@@ -51,7 +43,7 @@ dial(void)
 static double
 list_once(void)
 {
-	double start = now_ms();
+	int64_t start = monotonic_us();
 	int fd = dial();
 	char reply[64 * 1024];
 	size_t used = 0;
@@ -70,7 +62,7 @@ list_once(void)
 	close(fd);
 	if (strncmp(reply, "{\"ok\":true", 10) != 0)
 		errx(1, "vm.list: %s", reply);
-	return now_ms() - start;
+	return (double)(monotonic_us() - start) / 1e3;
 }
 
 static int
@@ -193,7 +185,8 @@ main(int argc, char **argv)
 	enum { EVIL = sizeof(evil) / sizeof(evil[0]) };
 	struct rlimit files = { 4096, 4096 };
 	pid_t pids[EVIL];
-	double alone, beside, end;
+	double alone, beside;
+	int64_t end;
 	int i, count;
 
 	if (argc != 3)
@@ -214,8 +207,8 @@ main(int argc, char **argv)
 		}
 	}
 	sleep(1);
-	end = now_ms() + atof(argv[2]) * 1e3;
-	for (count = 0; count < SAMPLES_MAX && now_ms() < end; count++)
+	end = monotonic_ms() + atoi(argv[2]) * 1000;
+	for (count = 0; count < SAMPLES_MAX && monotonic_ms() < end; count++)
 		samples[count] = list_once();
 	for (i = 0; i < EVIL; i++) {
 		int status;

@@ -66,8 +66,6 @@ struct progress {
 	uint32_t next;			/* case to try */
 	uint32_t state;			/* of the VM in the case before */
 	uint32_t deaths, refusals;
-	uint32_t ops;
-	uint32_t at_death;		/* the last life ended in a DEATH case */
 };
 
 static struct hello_reply host;
@@ -76,7 +74,7 @@ static struct progress progress;
 static int store = -1;
 static uint32_t seq, case_number;
 static char view[VIEW_BYTES], before[VIEW_BYTES];
-static int errors_fd = -1;
+static int errors_fd = -1;		/* of the VMM; without a reader it would end */
 static bool faulty;			/* calls of the monitor's are made to fail */
 static unsigned int stormed;		/* requests in no order that were granted */
 
@@ -140,23 +138,32 @@ strip(const char *file, char *line)
 static void
 look(char *out)
 {
-	static const char *const commands[] = { "/proc/net/dev",
+	static const char *const files[] = { "/proc/net/dev",
 		"/proc/net/route", "/proc/net/fib_trie", "/proc/partitions",
 		"/proc/self/mountinfo" };
 	size_t i;
 
 	out[0] = '\0';
-	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		FILE *f = fopen(commands[i], "re");
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		FILE *f = fopen(files[i], "re");
 		char line[512];
 
 		if (f == NULL)
-			failed("%s: %s", commands[i], strerror(errno));
-		while (fgets(line, sizeof(line), f) != NULL) {
-			see(out, "%s", strip(commands[i], line));
-		}
+			failed("%s: %s", files[i], strerror(errno));
+		while (fgets(line, sizeof(line), f) != NULL)
+			see(out, "%s", strip(files[i], line));
 		fclose(f);
 	}
+}
+
+/* Fails when it is not as it was in `before`, because of WHAT. */
+static void
+look_again(const char *what)
+{
+	look(view);
+	if (strcmp(view, before) != 0)
+		failed("after %s the host has changed:\n%s\n---\n%s", what,
+		    before, view);
 }
 
 /* ---- right requests ---- */
@@ -242,12 +249,18 @@ make_right(struct attack *a, uint32_t op, const struct op_info *info)
 
 /* ---- the wire ---- */
 
+/* Where a call of the daemon's was made to fail, its end is an answer, too. */
+static void
+daemon_gone(void)
+{
+	if (faulty)
+		_exit(4);
+}
+
 /* Not by wire_send, which sends nothing that wire_recv would not take. */
 static void
 send_attack(const struct attack *a)
 {
-	uint32_t nfds = a->nfds;
-	ssize_t n;
 	union {
 		struct cmsghdr align;
 		uint8_t bytes[CMSG_SPACE(FDS_TOO_MANY * sizeof(int))];
@@ -255,41 +268,41 @@ send_attack(const struct attack *a)
 	uint8_t bytes[sizeof(a->header) + BODY_MAX];
 	struct iovec iov = { bytes, a->bytes };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c = &control.align;
+	size_t fds_len = a->nfds * sizeof(int);
+	ssize_t n;
 
 	memcpy(bytes, &a->header, sizeof(a->header));
 	memcpy(bytes + sizeof(a->header), a->body, BODY_MAX);
-again:
-	if (nfds > 0) {
-		struct cmsghdr *c = &control.align;
-
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = (socklen_t)CMSG_LEN(nfds * sizeof(int));
-		memcpy(CMSG_DATA(c), a->fds, nfds * sizeof(int));
-		msg.msg_control = &control;
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	memcpy(CMSG_DATA(c), a->fds, fds_len);
+	/* Not every kernel sends 253: then half as many. */
+	do {
+		c->cmsg_len = (socklen_t)CMSG_LEN(fds_len);
+		msg.msg_control = fds_len > 0 ? &control : NULL;
 		msg.msg_controllen =
-		    (socklen_t)CMSG_SPACE(nfds * sizeof(int));
-	}
-	n = sendmsg(WORKER_WIRE_FD, &msg, MSG_NOSIGNAL);
-	/* Not every kernel sends 253. */
-	if (n < 0 && errno == ENOMEM && nfds / 2 > WIRE_FDS_MAX) {
-		nfds /= 2;
-		goto again;
-	}
+		    fds_len > 0 ? (socklen_t)CMSG_SPACE(fds_len) : 0;
+		n = sendmsg(WORKER_WIRE_FD, &msg, MSG_NOSIGNAL);
+		fds_len = fds_len / 2 & ~(sizeof(int) - 1);
+	} while (n < 0 && errno == ENOMEM &&
+	    fds_len > WIRE_FDS_MAX * sizeof(int));
+	if (n < 0 && errno == EPIPE)
+		daemon_gone();
 	if (n != (ssize_t)a->bytes)
 		failed("%s: cannot be sent: %s", a->what, strerror(errno));
 }
 
 /*
  * The reply to A, whose fd is closed, in *REPLY; events in between are thrown
- * away. False when there is none within TIMEOUT_MS.
+ * away. False when none comes.
  */
 static bool
-receive(const struct attack *a, struct wire_record *reply, int timeout_ms)
+receive(const struct attack *a, struct wire_record *reply)
 {
 	struct pollfd pfd = { .fd = WORKER_WIRE_FD, .events = POLLIN };
 
-	while (poll(&pfd, 1, timeout_ms) == 1) {
+	while (poll(&pfd, 1, DEATH_WAIT_MS) == 1) {
 		if (wire_recv(WORKER_WIRE_FD, reply, 0) <= 0)
 			return false;
 		if (reply->reply.op == EVENT_VMM_EXIT)
@@ -323,10 +336,8 @@ ask(uint32_t op, uint64_t vm, struct wire_record *record)
 		    (uint32_t)(vm - VM_ID));
 	snprintf(a.what, sizeof(a.what), "%s", info.name);
 	send_attack(&a);
-	if (!receive(&a, record, DEATH_WAIT_MS)) {
-		/* The daemon ends: that is an answer, too. */
-		if (faulty)
-			_exit(4);
+	if (!receive(&a, record)) {
+		daemon_gone();
 		failed("%s: no answer to a right request", info.name);
 	}
 	close_fds(&a);
@@ -560,14 +571,13 @@ run_case(struct attack *a, uint32_t state)
 
 	progress.next = case_number + 1;
 	progress.state = state;
-	progress.at_death = a->outcome == DEATH;
 	if (a->outcome == DEATH)
 		progress.deaths++;
 	else
 		progress.refusals++;
 	put_file("progress", &progress, sizeof(progress));
 	send_attack(a);
-	answered = receive(a, &reply, DEATH_WAIT_MS);
+	answered = receive(a, &reply);
 	/* The file is ahead of the monitor, which may be killing already. */
 	if (a->outcome == DEATH && answered)
 		failed("%s: was answered (%d %s)", a->what,
@@ -582,10 +592,7 @@ run_case(struct attack *a, uint32_t state)
 		failed("%s: status %d, not %d (%s)", a->what,
 		    reply.reply.status, a->status, reply.reply.error);
 	close_fds(a);
-	look(view);
-	if (strcmp(view, before) != 0)
-		failed("%s: was refused, and the host has changed:\n%s\n---\n"
-		    "%s", a->what, before, view);
+	look_again(a->what);
 }
 
 /*
@@ -805,7 +812,6 @@ all_cases(void)
 			wrong_words(op, &info, state);
 			wrong_fds(op, &info, state);
 		}
-		progress.ops = op;
 	}
 }
 
@@ -836,10 +842,7 @@ storm(void)
 	}
 	for (vm = VM_ID; vm < NOBODYS_ID; vm++)
 		clean(vm);
-	look(view);
-	if (strcmp(view, before) != 0)
-		failed("after requests in no order the host has changed:\n"
-		    "%s\n---\n%s", before, view);
+	look_again("requests in no order");
 }
 
 /*
@@ -894,17 +897,14 @@ begin_life(void)
 	must_ask(OP_READY, 0, &record);
 	/* The daemon's death does not change the VM, but for one with a tap only. */
 	if (progress.state == VM_RUNNING || progress.state == VM_EXITED) {
-		if (progress.at_death && state_of(VM_ID) != progress.state)
+		if (state_of(VM_ID) != progress.state)
 			failed("the VM was in state %u, and is in %u",
 			    progress.state, state_of(VM_ID));
 		fd = openat(store, "view", O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || read(fd, before, sizeof(before) - 1) < 0)
 			failed("view: %s", strerror(errno));
 		close(fd);
-		look(view);
-		if (progress.at_death && strcmp(view, before) != 0)
-			failed("after the case before: the host has changed:\n"
-			    "%s\n---\n%s", before, view);
+		look_again("the case before");
 		before[0] = '\0';
 	}
 	/* For requests that are right. */
@@ -925,7 +925,7 @@ be_worker(void)
 	storm();
 	snprintf(text, sizeof(text), "%u ops x %u states: %u requests, of which "
 	    "%u ended the worker and %u were refused; %d in no order, of which "
-	    "%u were granted\n", progress.ops, (unsigned int)VM_STATES,
+	    "%u were granted\n", (unsigned int)OP_COUNT, (unsigned int)VM_STATES,
 	    case_number, progress.deaths, progress.refusals, STORM_REQUESTS,
 	    stormed);
 	put_file("done", text, strlen(text));
