@@ -3,9 +3,9 @@
  * a tmpfs with a limit, what a VMM that was taken over puts there costs the
  * host a few hundred KiB, and no file-system code of root's ever walks it.
  *
- * The console is a FIFO that the VMM holds open at both ends: it neither gets
- * SIGPIPE nor waits when no daemon is there to read; what does not fit is lost
- * (Firecracker drops what it cannot write).
+ * Console and metrics are FIFOs that the VMM holds open at both ends: it neither
+ * gets SIGPIPE nor waits when no daemon is there to read; what does not fit is
+ * lost (Firecracker drops what it cannot write).
  */
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -37,7 +37,7 @@ new_tmpfs(int exec_fd)
 	});
 }
 
-/* run/ with the console's FIFO in it; the jailer gives it to the VM's uid. */
+/* run/ with its FIFOs in it; the jailer gives it to the VM's uid. */
 static int
 fill_run(int root, const struct chroot_spec *spec, struct chroot *out)
 {
@@ -45,6 +45,8 @@ fill_run(int root, const struct chroot_spec *spec, struct chroot *out)
 	int r = run < 0 ? run : jail_make_node(run, "console", S_IFIFO, 0,
 	    spec->uid);
 
+	if (r == 0)
+		r = jail_make_node(run, "metrics", S_IFIFO, 0, spec->uid);
 	if (r < 0)
 		return r;
 	r = path_open(run, "console", O_RDWR | O_NONBLOCK, 0);

@@ -416,18 +416,20 @@ act_socket_open(struct call *call)
 		[SOCKET_CONTROL] = "ctl.sock",
 		[SOCKET_API] = "api.sock",
 		[SOCKET_VSOCK] = "vsock.sock",
+		[SOCKET_METRICS] = "metrics",
 	};
 	const struct socket_open_request *request = call->body;
 	uid_t uid = vm_uid(&call->monitor->table, call->vm);
-	bool fifo = request->socket == SOCKET_CONSOLE &&
+	bool console = request->socket == SOCKET_CONSOLE &&
 	    call->vm->vmm == VMM_FIRECRACKER;
+	bool fifo = console || request->socket == SOCKET_METRICS;
 	char vm[VM_ID_HEX + 1], name[32];
 	int fd;
 
 	if (request->socket == SOCKET_STREAM)
 		snprintf(name, sizeof(name), "%u.sock", request->index);
 	else
-		snprintf(name, sizeof(name), "%s", fifo ? "console" :
+		snprintf(name, sizeof(name), "%s", console ? "console" :
 		    names[request->socket]);
 	vm_name(call->id, vm);
 	fd = fifo ? jail_open_fifo(call->vm->run_fd, uid, name) :

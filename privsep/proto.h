@@ -206,6 +206,7 @@ enum vmm_socket {
 	SOCKET_STREAM,			/* N.sock: stream port N */
 	SOCKET_API,			/* api.sock: Firecracker's API */
 	SOCKET_VSOCK,			/* vsock.sock: Firecracker's vsock */
+	SOCKET_METRICS,			/* Firecracker's FIFO metrics */
 	SOCKET_KINDS,
 };
 

@@ -77,6 +77,23 @@ int	 firecracker_config(const struct vmm_spec *spec, struct buf *buf);
  */
 const char *firecracker_ctrl_alt_del(void);
 
+/* The same, for a line of metrics at once; there is one each minute anyway. */
+const char *firecracker_flush_metrics(void);
+
+/* What Firecracker has counted; 53 bits at most. */
+struct vmm_metrics {
+	uint64_t disk_read_bytes, disk_write_bytes, disk_flushes;
+	uint64_t net_spoofed;		/* frames with another's MAC, dropped */
+};
+
+/*
+ * Adds a line of LEN bytes of Firecracker's metrics to SUM: each tells what came
+ * since the one before (its src/vmm/src/logger/metrics.rs). 0, or -EPROTO and
+ * SUM as it was.
+ */
+int	 firecracker_add_metrics(struct vmm_metrics *sum, const char *line,
+	    size_t len);
+
 /*
  * What exit status CODE of Firecracker means (its docs/api_requests and
  * FcExitCode), or NULL for one that it does not use.

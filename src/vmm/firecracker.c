@@ -94,6 +94,9 @@ firecracker_config(const struct vmm_spec *spec, struct buf *buf)
 	link_to_agent(buf);
 	json_open(buf, "entropy", '{');
 	json_close(buf, '}');
+	json_open(buf, "metrics", '{');
+	json_text(buf, "metrics_path", "/run/metrics");
+	json_close(buf, '}');
 	json_close(buf, '}');
 	if (buf->failed) {
 		buf->len = before;
@@ -108,6 +111,44 @@ firecracker_ctrl_alt_del(void)
 	return "PUT /actions HTTP/1.1\r\nHost: localhost\r\n"
 	    "Content-Type: application/json\r\nContent-Length: 33\r\n\r\n"
 	    "{\"action_type\":\"SendCtrlAltDel\"}\n";
+}
+
+const char *
+firecracker_flush_metrics(void)
+{
+	return "PUT /actions HTTP/1.1\r\nHost: localhost\r\n"
+	    "Content-Type: application/json\r\nContent-Length: 31\r\n\r\n"
+	    "{\"action_type\":\"FlushMetrics\"}\n";
+}
+
+/* Adds TREE's SECTION.KEY to *SUM. 0, or -EPROTO when it is no such number. */
+static int
+add_metric(const cJSON *tree, const char *section, const char *key,
+    uint64_t *sum)
+{
+	const cJSON *number = cJSON_GetObjectItemCaseSensitive(
+	    cJSON_GetObjectItemCaseSensitive(tree, section), key);
+
+	if (!cJSON_IsNumber(number) || !(number->valuedouble >= 0 &&
+	    number->valuedouble <= (double)(JSON_NUMBER_MAX - *sum)))
+		return -EPROTO;
+	*sum += (uint64_t)number->valuedouble;
+	return 0;
+}
+
+int
+firecracker_add_metrics(struct vmm_metrics *sum, const char *line, size_t len)
+{
+	_cleanup_json_ cJSON *tree = json_parse(line, len);
+	struct vmm_metrics new = *sum;
+
+	if (add_metric(tree, "block", "read_bytes", &new.disk_read_bytes) < 0 ||
+	    add_metric(tree, "block", "write_bytes", &new.disk_write_bytes) < 0 ||
+	    add_metric(tree, "block", "flush_count", &new.disk_flushes) < 0 ||
+	    add_metric(tree, "net", "tx_spoofed_mac_count", &new.net_spoofed) < 0)
+		return -EPROTO;
+	*sum = new;
+	return 0;
 }
 
 const char *

@@ -48,13 +48,10 @@ known(void *arg, const char *name)
 static void
 go_on(struct machine *m)
 {
-	int fd = -1, r = console_open(&m->console, false);
+	int r = console_open(&m->console, false);
 
 	if (r == 0)
-		r = mon_socket_open(&m->w->mon, m->row.id, SOCKET_CONSOLE, 0,
-		    &fd);
-	if (r == 0)
-		r = console_attach(&m->console, &m->w->events, fd);
+		r = machine_watch(m);
 	if (r < 0)
 		log_warn("VM %s: console: %s", m->row.name,
 		    mon_error(&m->w->mon, r));

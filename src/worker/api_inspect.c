@@ -214,6 +214,26 @@ put_vmm(struct buf *out, const struct vmm_stats_reply *stats)
 		put_network(out, stats);
 }
 
+/*
+ * What Firecracker counted, which is what the guest did with its devices. It has
+ * been asked to tell before the agent was, but is not waited for.
+ */
+static void
+put_metrics(struct buf *out, struct metrics *metrics)
+{
+	const struct vmm_metrics *sum = &metrics->sum;
+
+	if (metrics->fd < 0)
+		return;
+	metrics_read(metrics);
+	json_number(out, "vmm_counted_s", (uint64_t)(monotonic_ms() -
+	    metrics->since_ms) / 1000);
+	json_number(out, "vmm_disk_read_bytes", sum->disk_read_bytes);
+	json_number(out, "vmm_disk_write_bytes", sum->disk_write_bytes);
+	json_number(out, "vmm_disk_flushes", sum->disk_flushes);
+	json_number(out, "vmm_net_spoofed", sum->net_spoofed);
+}
+
 /* Numbers of the guest's own: bounded, so that none breaks the JSON. */
 static uint64_t
 bounded(uint64_t number)
@@ -239,8 +259,11 @@ put_guest(struct buf *out, const struct agent_stats *stats)
 static void
 answer_stats(struct peer *peer)
 {
+	struct machine *m = machine_by_id(peer->w, peer->request.vm);
 	struct buf *out = &peer->request.partial;
 
+	if (m != NULL)
+		put_metrics(out, &m->metrics);
 	json_close(out, '}');
 	peer_answer(peer, out, -1);
 }
@@ -292,6 +315,7 @@ api_vm_stats(struct peer *peer, const cJSON *line)
 		put_vmm(&request->partial, &stats);
 	else
 		log_warn("VM %s: %s", m->row.name, mon_error(&m->w->mon, r));
+	machine_flush_metrics(m);
 	r = machine_link(m);
 	if (r == 0)
 		r = agent_link_ask(&m->link, &request->query, AGENT_STATS,

@@ -120,6 +120,7 @@ machine_new(struct worker *w, const struct machine_row *row)
 	m->w = w;
 	m->row = *row;
 	m->said_fd = m->disk_fd = m->api_fd = -1;
+	m->metrics = (struct metrics)METRICS_INIT;
 	list_init(&m->waiters);
 	machine_id_text(row->id, id);
 	console_init(&m->console, &w->store, id, machine_halting, m);
@@ -411,6 +412,7 @@ machines_free(struct worker *w)
 		machine_drop_jobs(m);
 		agent_link_stop(&m->link);
 		console_close(&m->console);
+		metrics_close(&m->metrics);
 		machine_hear_out(m);
 		machine_free(m);
 	}

@@ -19,6 +19,7 @@
 #include "worker/agent_link.h"
 #include "worker/console.h"
 #include "worker/failure.h"
+#include "worker/metrics.h"
 #include "worker/worker.h"
 
 struct peer;
@@ -65,6 +66,7 @@ struct machine {
 	unsigned int tries;
 	struct event_task begin, finish;
 	struct console console;
+	struct metrics metrics;		/* of Firecracker */
 	struct agent_link link;
 	int api_fd;			/* to Firecracker's API, or -1 */
 	struct event_io api_io;
@@ -192,6 +194,12 @@ void	 machine_exited(struct machine *m, const struct vmm_exit_event *event);
 int	 machine_link(struct machine *m);
 
 /*
+ * Connects what M's VMM writes without being asked, console and metrics, unless
+ * that was done. 0 or -errno; metrics are no reason for an error.
+ */
+int	 machine_watch(struct machine *m);
+
+/*
  * Has the agent of M, which is stopping, end its guest in what time is left.
  * 0; -EAGAIN when there is no agent to ask.
  */
@@ -205,6 +213,9 @@ bool	 machine_has_keys(const struct machine *m);
  * has no keys). Whether the guest cares is not known.
  */
 int	 machine_ctrl_alt_del(struct machine *m);
+
+/* Has the VMM of a running M tell its metrics soon, if it can be asked. */
+void	 machine_flush_metrics(struct machine *m);
 
 /* Gives the connection to the VMM's API up. */
 void	 machine_api_close(struct machine *m);

@@ -166,6 +166,7 @@ finish(void *arg)
 
 	event_timer_clear(&m->deadline);
 	console_close(&m->console);
+	metrics_close(&m->metrics);
 	machine_hear_out(m);
 	release(m);
 	m->row.state = MACHINE_STOPPED;

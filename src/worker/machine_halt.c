@@ -1,7 +1,8 @@
 /*
- * What Firecracker needs beside its agent: a key to press when the agent is not
- * there to be asked, and an eye on the console, because a guest that powers
- * itself off leaves it running with stopped processors.
+ * What Firecracker needs beside its agent: requests to its API, such as a key to
+ * press when the agent is not there to be asked, and an eye on the console,
+ * because a guest that powers itself off leaves it running with stopped
+ * processors.
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -37,10 +38,10 @@ machine_has_keys(const struct machine *m)
 	return m->row.vmm == VMM_FIRECRACKER && !m->row.rm;
 }
 
-int
-machine_ctrl_alt_del(struct machine *m)
+/* Sends REQUEST to the API of M's VMM, in place of one under way. 0 or -errno. */
+static int
+api_send(struct machine *m, const char *request)
 {
-	const char *request = firecracker_ctrl_alt_del();
 	size_t len = strlen(request);
 	int r;
 
@@ -58,6 +59,19 @@ machine_ctrl_alt_del(struct machine *m)
 	if (r < 0)
 		machine_api_close(m);
 	return r;
+}
+
+int
+machine_ctrl_alt_del(struct machine *m)
+{
+	return api_send(m, firecracker_ctrl_alt_del());
+}
+
+void
+machine_flush_metrics(struct machine *m)
+{
+	if (m->api_fd < 0 && m->metrics.fd >= 0)
+		(void)api_send(m, firecracker_flush_metrics());
 }
 
 static void

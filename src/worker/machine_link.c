@@ -1,8 +1,10 @@
 /*
- * The one place that knows how a VMM carries the link to its guest's agent: QEMU
- * has a socket for every channel, named by what it is for; Firecracker has one
- * socket, and a connection to it says where it goes.
+ * The one place that knows what a VMM connects us by. What it writes of itself is
+ * watched: a console, and Firecracker's metrics. The link to its guest's agent is
+ * asked for: QEMU has a socket for every channel, named by what it is for;
+ * Firecracker has one socket, and a connection to it says where it goes.
  */
+#include "privsep/log.h"
 #include "worker/machine.h"
 
 /* An agent that lent a stream listens: this is for a VMM that hangs. */
@@ -12,6 +14,35 @@ static bool
 over_vsock(const struct machine *m)
 {
 	return m->row.vmm == VMM_FIRECRACKER;
+}
+
+/* A VMM that an older daemon started has none: without a word. */
+static void
+watch_metrics(struct machine *m)
+{
+	int fd, r = mon_socket_open(&m->w->mon, m->row.id, SOCKET_METRICS, 0,
+	    &fd);
+
+	if (r == 0)
+		r = metrics_attach(&m->metrics, &m->w->events, fd);
+	if (r < 0 && r != -ENOENT)
+		log_warn("VM %s: metrics: %s", m->row.name,
+		    mon_error(&m->w->mon, r));
+}
+
+int
+machine_watch(struct machine *m)
+{
+	int fd, r;
+
+	if (m->console.sock >= 0)
+		return 0;
+	r = mon_socket_open(&m->w->mon, m->row.id, SOCKET_CONSOLE, 0, &fd);
+	if (r == 0)
+		r = console_attach(&m->console, &m->w->events, fd);
+	if (r == 0 && m->row.vmm == VMM_FIRECRACKER)
+		watch_metrics(m);
+	return r;
 }
 
 int

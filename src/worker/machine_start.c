@@ -391,13 +391,8 @@ connect_sockets(void *arg)
 {
 	struct machine *m = arg;
 	struct mon *mon = &m->w->mon;
-	int fd = -1, r = 0;
+	int r = machine_watch(m);
 
-	if (m->console.sock < 0) {
-		r = mon_socket_open(mon, m->row.id, SOCKET_CONSOLE, 0, &fd);
-		if (r == 0)
-			r = console_attach(&m->console, &m->w->events, fd);
-	}
 	if (r == 0)
 		r = machine_link(m);
 	if (not_yet(r)) {

@@ -76,6 +76,8 @@ whole_file(void **state)
 	    "vcpu_count")->valueint, 2);
 	assert_int_equal(member(tree, "machine-config",
 	    "mem_size_mib")->valueint, 512);
+	assert_string_equal(text(tree, "metrics", "metrics_path"),
+	    "/run/metrics");
 	assert_string_equal(text(tree, "network-interfaces",
 	    "host_dev_name"), "fc-00ab12cd34ef");
 	assert_string_equal(text(tree, "network-interfaces", "guest_mac"),
@@ -130,17 +132,23 @@ too_small(void **state)
 
 /* The length that the header promises is the body's. */
 static void
-request(void **state)
+requests(void **state)
 {
-	const char *text_of = firecracker_ctrl_alt_del();
-	const char *body = strstr(text_of, "\r\n\r\n");
-	const char *length = strstr(text_of, "Content-Length: ");
+	const char *const texts[] = { firecracker_ctrl_alt_del(),
+		firecracker_flush_metrics() };
+	size_t i;
 
 	(void)state;
-	assert_non_null(body);
-	assert_non_null(length);
-	assert_int_equal(strtoul(length + 16, NULL, 10), strlen(body + 4));
-	assert_int_equal(strncmp(text_of, "PUT /actions HTTP/1.1\r\n", 23), 0);
+	for (i = 0; i < ARRAY_SIZE(texts); i++) {
+		const char *body = strstr(texts[i], "\r\n\r\n");
+		const char *length = strstr(texts[i], "Content-Length: ");
+
+		assert_case(body != NULL && length != NULL, i, texts[i]);
+		assert_case(strtoul(length + 16, NULL, 10) == strlen(body + 4),
+		    i, texts[i]);
+		assert_case(strncmp(texts[i], "PUT /actions HTTP/1.1\r\n",
+		    23) == 0, i, texts[i]);
+	}
 }
 
 static void
@@ -162,7 +170,7 @@ main(void)
 		cmocka_unit_test(disposable),
 		cmocka_unit_test(no_injection),
 		cmocka_unit_test(too_small),
-		cmocka_unit_test(request),
+		cmocka_unit_test(requests),
 		cmocka_unit_test(exit_codes),
 	};
 
