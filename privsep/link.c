@@ -70,6 +70,7 @@ link_parse(const struct nl_msg *msg, struct link_info *out)
 	if (msg->type != RTM_NEWLINK)
 		return -ENOMSG;
 	if (nl_parse_msg(msg, &h, sizeof(h), tb, ARRAY_SIZE(tb)) < 0 ||
+	    h.ifi_index <= 0 ||
 	    nl_get_str(&tb[IFLA_IFNAME], l.name, sizeof(l.name)) < 0 ||
 	    parse_kind(&tb[IFLA_LINKINFO], l.kind, sizeof(l.kind)) < 0)
 		return -EBADMSG;

@@ -57,7 +57,8 @@ line_number(const char *text, const char *key, uint64_t *out)
 
 	while (p != NULL && strncmp(p, key, len) != 0) {
 		p = strchr(p, '\n');
-		p += p != NULL;
+		if (p != NULL)
+			p++;
 	}
 	if (p == NULL)
 		return -ENOENT;
@@ -133,7 +134,8 @@ stat_field(const char *text, int number, uint64_t *out)
 
 	for (field = 2; p != NULL && field < number; field++) {
 		p = strchr(p, ' ');
-		p += p != NULL;
+		if (p != NULL)
+			p++;
 	}
 	return p != NULL ? number_at(p, out) : -EBADMSG;
 }
