@@ -33,7 +33,7 @@
 #include "privsep/udev.h"
 #include "privsep/resolver.h"
 
-enum { LISTEN_BACKLOG = 128, WIRE_SEND_TIMEOUT_S = 10 };
+enum { LISTEN_BACKLOG = 128, WIRE_SEND_TIMEOUT_S = 10, LOCK_WAIT_MS = 200 };
 
 /* All of it that is larger than a few words is static: one daemon, one set. */
 static struct {
@@ -79,6 +79,23 @@ must(int fd_or_error, const char *what)
 }
 
 /*
+ * Whether we have FD's lock now. A daemon that was killed as it started may have
+ * a child that has not closed its copy yet: that one is waited for.
+ */
+static bool
+take_lock(int fd)
+{
+	int64_t deadline = monotonic_ms() + LOCK_WAIT_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (monotonic_ms() > deadline)
+			return false;
+		sleep_ms(10);
+	}
+	return true;
+}
+
+/*
  * One daemon for a state directory, and one for a runtime directory, whose
  * records and socket are its own; the kernel drops the locks with us.
  */
@@ -89,10 +106,10 @@ take_locks(int state)
 
 	daemon_state.lock = must(path_open(state, "lock", O_RDWR | O_CREAT,
 	    0600), "lock");
-	if (flock(daemon_state.lock, LOCK_EX | LOCK_NB) < 0)
+	if (!take_lock(daemon_state.lock))
 		refuse("already running: another daemon holds %s/lock",
 		    cfg->state_dir);
-	if (flock(daemon_state.private, LOCK_EX | LOCK_NB) < 0)
+	if (!take_lock(daemon_state.private))
 		refuse("already running: another daemon holds %s/private",
 		    cfg->runtime_dir);
 }

@@ -62,34 +62,32 @@ static const uint64_t disk_ioctls[] = {
 /* What the monitor does after start-up, by the reason it does it. */
 static const struct syscall_rule monitor_syscalls[] = {
 	/* the loop and the wire */
-	ALLOW(epoll_wait), ALLOW(epoll_pwait), ALLOW(epoll_ctl),
-	ALLOW(recvmsg), ALLOW(sendmsg), ALLOW(read), ALLOW(close),
-	ALLOW(poll), ALLOW(ppoll), ALLOW(clock_gettime),
+	ALLOW(epoll_pwait), ALLOW(epoll_ctl), ALLOW(recvmsg), ALLOW(sendmsg),
+	ALLOW(read), ALLOW(close), ALLOW(poll), ALLOW(clock_gettime),
 	/* log lines, records, jail files */
-	ALLOW(write), ALLOW(writev), ALLOW(pread64),
+	ALLOW(write), ALLOW(pread64),
 	/* checks of passed fds; moving them */
-	ALLOW(fcntl), ALLOW(fstat), ALLOW(newfstatat), ALLOW(pipe2),
+	ALLOW(fcntl), ALLOW(fstat), ALLOW(pipe2),
 	/* jails, and nodes of disks: the tree, its nodes, its mounts, its end */
 	ALLOW(openat2), ALLOW(mkdirat), ALLOW(mknodat), ALLOW(symlinkat),
 	ALLOW(fchmod), ALLOW(fchmodat), ALLOW(fchown), ALLOW(fchownat),
 	ALLOW(open_tree), ALLOW(mount_setattr), ALLOW(unlinkat),
 	ALLOW(fsopen), ALLOW(fsconfig), ALLOW(fsmount),
-	ALLOW(renameat), ALLOW(getdents64), ALLOW(lseek),
+	ALLOW(renameat), ALLOW(getdents64),
 	/* sockets of VMMs; netlink sockets are open already */
 	ALLOW(socket), ALLOW(connect), ALLOW(sendto), ALLOW(recvfrom),
 	/* taps */
-	ALLOW(openat), ALLOW(open), ALLOW_ARG(ioctl, 1, network_ioctls),
+	ALLOW(open), ALLOW_ARG(ioctl, 1, network_ioctls),
 	/* disks; the command of ioctl(2) is 32 bits wide; udev's lock */
 	{ .nr = SYS_ioctl, .arg = 1, .count = ARRAY_SIZE(disk_ioctls),
 	    .mask = UINT32_MAX, .values = disk_ioctls },
 	ALLOW(flock),
 	/* VMMs and the worker, by pidfd only */
-	ALLOW(pidfd_send_signal), ALLOW(wait4), ALLOW(waitid),
-	/* the C library: memory, time, its own bookkeeping */
+	ALLOW(pidfd_send_signal), ALLOW(waitid),
+	/* memory; the kernel's own after a stop; the end */
 	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise),
-	ALLOW(mprotect), ALLOW(rt_sigreturn), ALLOW(rt_sigprocmask),
-	ALLOW(futex), ALLOW(getrandom), ALLOW(getpid), ALLOW(gettid),
-	ALLOW(restart_syscall), ALLOW(exit), ALLOW(exit_group),
+	ALLOW(mprotect), ALLOW(restart_syscall), ALLOW(exit_group),
+	ALLOW_OF_GLIBC
 };
 
 /*

@@ -31,6 +31,21 @@ struct syscall_rule {
 	{ .nr = SYS_##name, .arg = (n), .count = ARRAY_SIZE(list), .values = (list) }
 
 /*
+ * Lists have what musl makes of our calls, for that is what is shipped; where
+ * banger is built with glibc they end with what that does in another way.
+ */
+#ifdef __GLIBC__
+#define ALLOW_OF_GLIBC \
+	ALLOW(epoll_wait), ALLOW(newfstatat), ALLOW(openat), ALLOW(lseek), \
+	ALLOW(futex), ALLOW(getrandom), ALLOW(getpid), ALLOW(gettid), \
+	ALLOW(tgkill), ALLOW(rt_sigprocmask), ALLOW(rt_sigaction), \
+	ALLOW(wait4), ALLOW(writev), ALLOW(set_robust_list), ALLOW(rseq), \
+	ALLOW(faccessat), ALLOW(dup2),
+#else
+#define ALLOW_OF_GLIBC
+#endif
+
+/*
  * Installs an allow list for this process and all its later children;
  * anything else kills the process (SECCOMP_RET_KILL_PROCESS; seccomp(2)).
  * Sets no_new_privs first. 0 or -errno. With BANGER_SANITIZE builds (ASan's

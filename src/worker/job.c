@@ -244,7 +244,7 @@ job_start(struct jobs *jobs, const struct job_spec *spec, struct job **out)
 		close(pipefd[0]);
 		if (job->pid > 0) {
 			(void)kill(job->pid, SIGKILL);
-			(void)waitpid(job->pid, NULL, 0);
+			(void)waitid(P_PID, (id_t)job->pid, NULL, WEXITED);
 		}
 		free(job);
 		return r;

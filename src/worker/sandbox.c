@@ -24,11 +24,12 @@
 
 enum { JOB_MEMORY_MIB = 768, JOB_CPU_S = 3600, JOB_NOFILE = 80 };
 
-/* fork() of musl and of glibc; no namespace, no thread. */
+#ifdef __GLIBC__
+/* fork() of glibc; no namespace, no thread. */
 static const uint64_t clone_flags[] = {
-	SIGCHLD,
 	CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD,
 };
+#endif
 
 /* Reflinks of disks; anything else is a device's business. */
 static const uint64_t ioctls[] = { FICLONE };
@@ -37,65 +38,49 @@ static const uint64_t prctls[] = {
 	PR_SET_PDEATHSIG,	/* a job dies with the worker */
 	PR_SET_NO_NEW_PRIVS,	/* set again by what confines a job */
 	PR_SET_DUMPABLE,
-	PR_GET_DUMPABLE,	/* libext2fs, before it asks the environment */
 };
-
-static const uint64_t job_prctls[] = { PR_GET_DUMPABLE };
 
 /* What every process that reads and writes open fds needs. */
 #define RULES_FOR_DATA \
-	ALLOW(read), ALLOW(write), ALLOW(readv), ALLOW(writev), \
-	ALLOW(pread64), ALLOW(pwrite64), ALLOW(lseek), ALLOW(close), \
-	ALLOW(fstat), \
-	/* musl's and glibc's fstat(), and stat() below a directory fd */ \
-	ALLOW(newfstatat), \
+	ALLOW(read), ALLOW(write), ALLOW(pread64), ALLOW(pwrite64), \
+	ALLOW(lseek), ALLOW(fstat), \
 	/* disks and images: sparse, copied in the kernel, synced */ \
 	ALLOW(ftruncate), ALLOW(fallocate), ALLOW(copy_file_range), \
-	ALLOW(fsync), ALLOW(fdatasync), \
+	ALLOW(fdatasync), \
 	/* malloc */ \
 	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), \
 	ALLOW(madvise), ALLOW(mprotect), \
-	/* times of files and of timers, where there is no vdso */ \
-	ALLOW(clock_gettime), ALLOW(gettimeofday), \
-	ALLOW(getrandom), \
-	/* libext2fs: owner of new files, and whether the environment counts */ \
-	ALLOW(getuid), ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid), \
-	/* locks of the C library, which never wait here */ \
-	ALLOW(futex), \
-	ALLOW(exit), ALLOW(exit_group), \
-	/* abort() */ \
-	ALLOW(rt_sigprocmask), ALLOW(rt_sigaction), ALLOW(rt_sigreturn), \
-	ALLOW(gettid), ALLOW(getpid), ALLOW(tkill), ALLOW(tgkill)
+	/* where there is no vdso */ \
+	ALLOW(clock_gettime), \
+	ALLOW(exit_group)
 
 static const struct syscall_rule worker_rules[] = {
 	RULES_FOR_DATA,
 	/* the store */
-	ALLOW(openat), ALLOW(open), ALLOW(mkdirat), ALLOW(renameat),
-	ALLOW(unlinkat), ALLOW(faccessat), ALLOW(faccessat2),
-	ALLOW(getdents64), ALLOW(fcntl),
-	ALLOW_ARG(ioctl, 1, ioctls),
-	/* the event loop */
-	ALLOW(epoll_wait), ALLOW(epoll_pwait), ALLOW(epoll_ctl),
-	ALLOW(signalfd4),
+	ALLOW(openat), ALLOW(open), ALLOW(close), ALLOW(renameat),
+	ALLOW(unlinkat), ALLOW(faccessat2), ALLOW(getdents64), ALLOW(fcntl),
+	ALLOW(fsync), ALLOW_ARG(ioctl, 1, ioctls),
+	/* the event loop; random numbers, of ids and nonces */
+	ALLOW(epoll_pwait), ALLOW(epoll_ctl), ALLOW(getrandom),
 	/* clients and the wire: accepted and passed sockets, none made here */
 	ALLOW(accept4), ALLOW(recvmsg), ALLOW(sendmsg), ALLOW(recvfrom),
-	ALLOW(sendto), ALLOW(getsockopt), ALLOW(shutdown),
+	ALLOW(sendto), ALLOW(getsockopt),
 	/* starting, watching and ending jobs */
-	ALLOW(pipe2), ALLOW(pidfd_open), ALLOW(waitid), ALLOW(wait4),
-	ALLOW(kill), ALLOW(fork), ALLOW_ARG(clone, 0, clone_flags),
-	ALLOW(set_robust_list), ALLOW(rseq), ALLOW(set_tid_address),
+	ALLOW(pipe2), ALLOW(pidfd_open), ALLOW(waitid), ALLOW(kill),
+	ALLOW(fork), ALLOW(getpid), ALLOW(gettid), ALLOW(rt_sigprocmask),
 	/* what a job does to confine itself */
-	ALLOW(dup3), ALLOW(dup2), ALLOW(close_range), ALLOW(getppid),
+	ALLOW(dup3), ALLOW(close_range), ALLOW(getppid),
 	ALLOW_ARG(prctl, 0, prctls), ALLOW(seccomp), ALLOW(prlimit64),
-	ALLOW(setrlimit), ALLOW(landlock_create_ruleset),
-	ALLOW(landlock_restrict_self),
+	ALLOW(landlock_create_ruleset), ALLOW(landlock_restrict_self),
+#ifdef __GLIBC__
+	ALLOW_ARG(clone, 0, clone_flags),
+#endif
+	ALLOW_OF_GLIBC
 };
 
 static const struct syscall_rule job_rules[] = {
 	RULES_FOR_DATA,
-	/* libarchive and the importers look at the flags of their fds */
-	ALLOW(fcntl),
-	ALLOW_ARG(prctl, 0, job_prctls),
+	ALLOW_OF_GLIBC
 };
 
 /*
@@ -106,9 +91,10 @@ static const struct syscall_rule names_rules[] = {
 	/* questions of resolvers, and to the worker */
 	ALLOW(recvfrom), ALLOW(sendto),
 	/* its last words */
-	ALLOW(write), ALLOW(exit), ALLOW(exit_group),
+	ALLOW(write), ALLOW(exit_group),
 	/* free(), of what the filter was made from */
 	ALLOW(brk), ALLOW(munmap), ALLOW(madvise),
+	ALLOW_OF_GLIBC
 };
 
 /* Directories whose resolv.conf may be read; most hosts have one or two. */

@@ -1,11 +1,13 @@
 /*
  * What a run is compared with: the smallest /init that loads the same modules
  * from the same initrd, mounts the same root file system, runs /bin/true in it
- * and ends the machine. tests/bench/run and the scenario bench-run append it to
- * banger's initrd.
+ * and ends the machine. With bare=init on the kernel's command line the image's
+ * init is started beside it. tests/bench/run and the scenario bench-run append it
+ * to banger's initrd.
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -32,11 +34,43 @@ load_modules(const char *list)
 		fclose(file);
 }
 
+/* The root file system as a guest's init finds it, in the place of ours. */
+static void
+enter_root(void)
+{
+	if (chdir("/newroot") < 0)
+		_exit(1);
+	mount("dev", "dev", "devtmpfs", 0, NULL);
+	mount("proc", "proc", "proc", 0, NULL);
+	mount("sys", "sys", "sysfs", 0, NULL);
+	mount(".", "/", NULL, MS_MOVE, NULL);
+	if (chroot(".") < 0)
+		_exit(1);
+}
+
+/* Runs /bin/true and ends the machine. */
+static int
+run_true(int mounted)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	printf("bare: mounted %d, status %d\n", mounted, status);
+	fflush(stdout);
+	reboot(RB_AUTOBOOT);
+	return 1;
+}
+
 int
 main(void)
 {
-	int tries, mounted = -1, status = -1;
-	pid_t pid;
+	const char *bare = getenv("bare");
+	int tries, mounted = -1;
 
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	load_modules("/modules/load");
@@ -46,16 +80,10 @@ main(void)
 		if (mounted < 0)
 			usleep(1000);
 	}
-	pid = fork();
-	if (pid == 0) {
-		if (chroot("/newroot") == 0 && chdir("/") == 0)
-			execl("/bin/true", "true", (char *)NULL);
-		_exit(127);
+	enter_root();
+	if (bare != NULL && strcmp(bare, "init") == 0 && fork() > 0) {
+		execl("/sbin/init", "/sbin/init", (char *)NULL);
+		return 1;
 	}
-	waitpid(pid, &status, 0);
-	printf("bare: mounted %d, status %d\n", mounted, status);
-	fflush(stdout);
-	umount2("/newroot", MNT_DETACH);
-	reboot(RB_AUTOBOOT);
-	return 1;
+	return run_true(mounted);
 }

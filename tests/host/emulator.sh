@@ -55,15 +55,15 @@ make_fixture() {
 # make_tree: $work/tree becomes what the machine finds in /banger.
 make_tree() {
 	tree=$work/tree
-	mkdir -p "$tree/build/tests/bench" "$tree/tools" "$tree/tests"
+	mkdir -p "$tree/build/tests/bench" "$tree/build/tests/hostile" "$tree/tools" "$tree/tests"
 	cp "$banger_exe" "$tree/build/banger"
-	# Of a build, not of an executable alone: what the benches need.
-	for file in "$(dirname "$banger_exe")"/tests/bench/*; do
-		[ ! -f "$file" ] || cp "$file" "$tree/build/tests/bench/"
+	# Of a build, not of an executable alone: what benches and attacks need.
+	for file in "${banger_exe%/*}"/tests/bench/* "${banger_exe%/*}"/tests/hostile/*; do
+		[ ! -f "$file" ] || cp "$file" "$tree/build/${file#"${banger_exe%/*}/"}"
 	done
 	cp "$top/tools/lib.sh" "$tree/tools/"
 	cp "$top/tests/lib.sh" "$tree/tests/"
-	cp -r "$top/tests/host" "$top/tests/bench" "$tree/tests/"
+	cp -r "$top/tests/host" "$top/tests/bench" "$top/tests/hostile" "$tree/tests/"
 	make_fixture "$tree/fixture" "$tree/build/banger"
 }
 

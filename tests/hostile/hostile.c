@@ -9,10 +9,12 @@
  * change what it sees of the host. Each death is a monitor's restart, so the
  * next life goes on behind the case it was killed in: run the daemon again until
  * STORE/done is there, which tells what was tried. A failure is in STORE/failed.
- * With "ops" it only prints the table. With STORE/cycle it is no attack but one
+ * STORE/every, a number N, has it try every Nth case only, where a daemon takes its
+ * time to start. With "ops" it only prints the table. With STORE/cycle it is no attack but one
  * VM's life, in which somebody else makes system calls of the monitor's fail; with
  * STORE/clean it takes away what is left.
  */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -72,7 +74,7 @@ static struct hello_reply host;
 static struct bridge_ensure_reply net;
 static struct progress progress;
 static int store = -1;
-static uint32_t seq, case_number;
+static uint32_t seq, case_number, every = 1;
 static char view[VIEW_BYTES], before[VIEW_BYTES];
 static int errors_fd = -1;		/* of the VMM; without a reader it would end */
 static bool faulty;			/* calls of the monitor's are made to fail */
@@ -160,27 +162,92 @@ look(char *out)
 static void
 look_again(const char *what)
 {
+	size_t at = 0, line = 0;
+
 	look(view);
-	if (strcmp(view, before) != 0)
-		failed("after %s the host has changed:\n%s\n---\n%s", what,
-		    before, view);
+	if (strcmp(view, before) == 0)
+		return;
+	for (; view[at] == before[at]; at++)
+		if (view[at] == '\n')
+			line = at + 1;
+	failed("after %s the host has changed: from here on it was\n%.300s\n"
+	    "and is\n%.300s", what, before + line, view + line);
 }
 
 /* ---- right requests ---- */
 
 static int
-own_file(const char *name, const char *text, off_t size, int flags)
+own_bytes(const char *name, const void *bytes, size_t len, off_t size,
+    int flags)
 {
 	int fd = openat(store, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	if (fd < 0 || write_full(fd, text, strlen(text)) < 0 ||
-	    ftruncate(fd, size > 0 ? size : (off_t)strlen(text)) < 0)
+	/* Kernel and initrd are read by a VMM of another uid. */
+	if (fd < 0 || fchmod(fd, 0644) < 0 || write_full(fd, bytes, len) < 0 ||
+	    ftruncate(fd, size > 0 ? size : (off_t)len) < 0)
 		failed("%s: %s", name, strerror(errno));
 	close(fd);
 	fd = openat(store, name, flags | O_CLOEXEC);
 	if (fd < 0)
 		failed("%s: %s", name, strerror(errno));
 	return fd;
+}
+
+static int
+own_file(const char *name, const char *text, off_t size, int flags)
+{
+	return own_bytes(name, text, strlen(text), size, flags);
+}
+
+/*
+ * The smallest kernel that Firecracker starts, which then does nothing: an ELF
+ * file (elf(5)) of one segment at 1 MiB, with `pause; jmp` in it.
+ */
+static int
+idle_kernel(void)
+{
+	struct {
+		Elf64_Ehdr file;
+		Elf64_Phdr segment;
+		uint8_t code[16];
+	} kernel = {
+		.file = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3,
+			ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+			.e_type = ET_EXEC, .e_machine = EM_X86_64,
+			.e_version = EV_CURRENT, .e_entry = 1 << 20,
+			.e_phoff = sizeof(Elf64_Ehdr),
+			.e_ehsize = sizeof(Elf64_Ehdr),
+			.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1 },
+		.segment = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X,
+			.p_offset = sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr),
+			.p_vaddr = 1 << 20, .p_paddr = 1 << 20,
+			.p_filesz = 16, .p_memsz = 16 },
+		.code = { 0xf3, 0x90, 0xeb, 0xfc },
+	};
+
+	return own_bytes("kernel", &kernel, sizeof(kernel), 0, O_RDONLY);
+}
+
+/* Kernel, initrd and configuration, for a VMM that starts and does nothing. */
+static void
+launch_files(struct attack *a)
+{
+	static const char qemu[] = "[machine]\n  type = \"microvm\"\n"
+	    "  accel = \"tcg\"\n[memory]\n  size = \"64M\"\n";
+	static const char firecracker[] = "{\"boot-source\":{"
+	    "\"kernel_image_path\":\"/kernel\"},\"drives\":[{"
+	    "\"drive_id\":\"d\",\"path_on_host\":\"/disk\","
+	    "\"is_root_device\":false,\"is_read_only\":false}],"
+	    "\"vsock\":{\"guest_cid\":3,\"uds_path\":\"/run/vsock.sock\"},"
+	    "\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":64}}";
+	bool is_qemu = host.vmm == VMM_QEMU;
+
+	/* QEMU's firmware finds nothing to boot, and waits. */
+	a->fds[a->nfds++] = is_qemu ? own_file("kernel", "x", 0, O_RDONLY) :
+	    idle_kernel();
+	a->fds[a->nfds++] = own_file("initrd", "x", 0, O_RDONLY);
+	a->fds[a->nfds++] = own_file("config", is_qemu ? qemu : firecracker, 0,
+	    O_RDONLY);
 }
 
 static void
@@ -218,6 +285,8 @@ make_right(struct attack *a, uint32_t op, const struct op_info *info)
 		FILL(a, nat_set_request, .enabled = 1);
 		break;
 	case OP_DISK_ATTACH:
+		FILL(a, disk_attach_request,
+		    .loop = host.vmm == VMM_FIRECRACKER);
 		a->fds[a->nfds++] = own_file("disk", "x", 1 << 20, O_RDWR);
 		break;
 	case OP_SNAPSHOT_CREATE:
@@ -228,18 +297,17 @@ make_right(struct attack *a, uint32_t op, const struct op_info *info)
 	case OP_VMM_LAUNCH:
 		FILL(a, vmm_launch_request, .vmm = host.vmm, .vcpus = 1,
 		    .mem_mib = 64);
-		a->fds[a->nfds++] = own_file("kernel", "x", 0, O_RDONLY);
-		a->fds[a->nfds++] = own_file("initrd", "x", 0, O_RDONLY);
-		/* Its firmware finds nothing to boot, and waits. */
-		a->fds[a->nfds++] = own_file("config",
-		    "[machine]\n  type = \"microvm\"\n  accel = \"tcg\"\n"
-		    "[memory]\n  size = \"64M\"\n", 0, O_RDONLY);
+		launch_files(a);
+		break;
+	case OP_SOCKET_OPEN:
+		FILL(a, socket_open_request, .socket = host.vmm ==
+		    VMM_FIRECRACKER ? SOCKET_VSOCK : SOCKET_CONSOLE);
 		break;
 	case OP_VMM_SIGNAL:
 		FILL(a, vmm_signal_request, .signal = SIGTERM);
 		break;
 	default:
-		/* All zero: the first slot, the console, or no body. */
+		/* All zero: the first slot, or no body. */
 		break;
 	}
 	if (a->nfds != info->fds)
@@ -398,6 +466,20 @@ clean(uint64_t vm)
 	must_ask(OP_VMM_FIND, vm, &record);
 }
 
+/* Waits until Firecracker has made its socket. */
+static void
+await_socket(void)
+{
+	int64_t deadline = monotonic_ms() + EXIT_WAIT_MS;
+	struct wire_record record;
+
+	while (ask(OP_SOCKET_OPEN, VM_ID, &record) < 0) {
+		if (monotonic_ms() > deadline)
+			failed("socket: %s", record.reply.error);
+		sleep_ms(20);
+	}
+}
+
 /* Brings the VM into STATE, whatever it is in. */
 static void
 bring(uint32_t state)
@@ -415,6 +497,9 @@ bring(uint32_t state)
 	must_ask(OP_DISK_ATTACH, VM_ID, &record);
 	must_ask(OP_VMM_LAUNCH, VM_ID, &record);
 	wait_state(VM_ID, VM_RUNNING);
+	/* Until it holds its disk, which nobody does once this daemon is dead. */
+	if (host.vmm == VMM_FIRECRACKER)
+		await_socket();
 	if (state == VM_RUNNING)
 		return;
 	must_ask(OP_VMM_KILL, VM_ID, &record);
@@ -602,7 +687,7 @@ run_case(struct attack *a, uint32_t state)
 static bool
 due(uint32_t state)
 {
-	if (++case_number < progress.next)
+	if (++case_number < progress.next || case_number % every != 0)
 		return false;
 	if (state_of(VM_ID) != state)
 		bring(state);
@@ -882,6 +967,7 @@ static void
 begin_life(void)
 {
 	struct wire_record record;
+	char text[16] = "";
 	int fd;
 
 	must_ask(OP_HELLO, 0, &record);
@@ -893,6 +979,10 @@ begin_life(void)
 	if (fd >= 0 && read(fd, &progress, sizeof(progress)) !=
 	    (ssize_t)sizeof(progress))
 		failed("progress: %s", strerror(errno));
+	close(fd);
+	fd = openat(store, "every", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
+		every = (uint32_t)strtoul(text, NULL, 10);
 	close(fd);
 	must_ask(OP_READY, 0, &record);
 	/* The daemon's death does not change the VM, but for one with a tap only. */
@@ -926,7 +1016,7 @@ be_worker(void)
 	snprintf(text, sizeof(text), "%u ops x %u states: %u requests, of which "
 	    "%u ended the worker and %u were refused; %d in no order, of which "
 	    "%u were granted\n", (unsigned int)OP_COUNT, (unsigned int)VM_STATES,
-	    case_number, progress.deaths, progress.refusals, STORM_REQUESTS,
+	    progress.deaths + progress.refusals, progress.deaths, progress.refusals, STORM_REQUESTS,
 	    stormed);
 	put_file("done", text, strlen(text));
 	_exit(0);
