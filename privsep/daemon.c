@@ -354,13 +354,18 @@ become_worker(int wire)
 	int from[] = { wire, daemon_state.listener, daemon_state.exe,
 		daemon_state.dns >= 0 ? daemon_state.dns : STDIN_FILENO };
 	int i, exe;
-	sigset_t none;
+	sigset_t held;
 
 	/* Away from the terminal, into which it could type (TIOCSTI). */
 	if (setsid() < 0)
 		fatal("worker: %s", strerror(errno));
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/*
+	 * The first process of a pid namespace never sees a signal that comes
+	 * before it is ready for it (pid_namespaces(7)); one held back it does.
+	 */
+	sigemptyset(&held);
+	sigaddset(&held, SIGTERM);
+	sigprocmask(SIG_SETMASK, &held, NULL);
 	if (getenv("JOURNAL_STREAM") != NULL)
 		envp[0] = journal;
 	for (i = 0; i < (int)ARRAY_SIZE(from); i++)

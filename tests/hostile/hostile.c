@@ -136,6 +136,16 @@ strip(const char *file, char *line)
 	return rest;
 }
 
+/*
+ * A loop device that only the monitor has open, because the VMM has ended, goes
+ * with it (LO_FLAGS_AUTOCLEAR).
+ */
+static bool
+may_go(const char *line)
+{
+	return progress.state == VM_EXITED && strstr(line, " loop") != NULL;
+}
+
 /* Links, addresses, routes, block devices, mounts. */
 static void
 look(char *out)
@@ -153,7 +163,8 @@ look(char *out)
 		if (f == NULL)
 			failed("%s: %s", files[i], strerror(errno));
 		while (fgets(line, sizeof(line), f) != NULL)
-			see(out, "%s", strip(files[i], line));
+			if (!may_go(line))
+				see(out, "%s", strip(files[i], line));
 		fclose(f);
 	}
 }
@@ -689,6 +700,7 @@ due(uint32_t state)
 {
 	if (++case_number < progress.next || case_number % every != 0)
 		return false;
+	progress.state = state;
 	if (state_of(VM_ID) != state)
 		bring(state);
 	else if (before[0] != '\0')
