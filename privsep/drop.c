@@ -35,6 +35,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -49,6 +50,9 @@ static const uint64_t network_ioctls[] = {
 	TUNSETIFF, TUNSETOWNER, TUNSETGROUP, TUNSETPERSIST, SIOCGIFINDEX,
 	SIOCETHTOOL,
 };
+
+/* To the network only through the netlink sockets that are open. */
+static const uint64_t families[] = { AF_UNIX };
 
 /*
  * Disks: a loop device for a file; a device of device mapper made, started,
@@ -75,7 +79,7 @@ static const struct syscall_rule monitor_syscalls[] = {
 	ALLOW(fsopen), ALLOW(fsconfig), ALLOW(fsmount),
 	ALLOW(renameat), ALLOW(getdents64),
 	/* sockets of VMMs; netlink sockets are open already */
-	ALLOW(socket), ALLOW(connect), ALLOW(sendto), ALLOW(recvfrom),
+	ALLOW_ARG(socket, 0, families), ALLOW(connect), ALLOW(sendto), ALLOW(recvfrom),
 	/* taps */
 	ALLOW(open), ALLOW_ARG(ioctl, 1, network_ioctls),
 	/* disks; the command of ioctl(2) is 32 bits wide; udev's lock */
