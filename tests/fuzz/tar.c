@@ -113,6 +113,8 @@ check_image(int fd)
 	    &fs) == 0);
 	must(ext2fs_read_bitmaps(fs) == 0);
 	for (ino = EXT2_ROOT_INO; ino <= fs->super->s_inodes_count; ino++) {
+		if (!ext2fs_test_inode_bitmap2(fs->inode_map, ino))
+			continue;
 		must(ext2fs_read_inode(fs, ino, &inode) == 0);
 		if (inode.i_links_count > 0 && LINUX_S_ISDIR(inode.i_mode))
 			must(ext2fs_dir_iterate2(fs, ino, 0, NULL, seen,
