@@ -1,11 +1,9 @@
-/* What a daemon answers the client, and what is shown of it. */
+/* What a daemon answers the client. */
 #include "fuzz.h"
 
-#include <stdio.h>
 #include <sys/socket.h>
 
 #include "client/api.h"
-#include "client/text.h"
 
 static void
 progress(void *arg, const char *stage, const char *message)
