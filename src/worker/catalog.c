@@ -386,6 +386,8 @@ import_done(void *arg, const struct job_report *report)
 	bool image = import->kind == STORE_IMAGES;
 	const char *what = image ? "image" : "kernel";
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	void (*done)(void *arg, const struct failure *f);
+	void *done_arg;
 	int r;
 
 	list_remove(&import->node);
@@ -400,8 +402,11 @@ import_done(void *arg, const struct job_report *report)
 		    failure_of(report->error), "%s %s: %s", what,
 		    import->name, report->text);
 	}
-	import->done(import->arg, f.code == FAIL_NONE ? NULL : &f);
+	/* Its files first: who is told of a full disk may try again at once. */
+	done = import->done;
+	done_arg = import->arg;
 	import_free(import);
+	done(done_arg, f.code == FAIL_NONE ? NULL : &f);
 }
 
 static bool
