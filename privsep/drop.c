@@ -79,7 +79,8 @@ static const struct syscall_rule monitor_syscalls[] = {
 	ALLOW(fsopen), ALLOW(fsconfig), ALLOW(fsmount),
 	ALLOW(renameat), ALLOW(getdents64),
 	/* sockets of VMMs; netlink sockets are open already */
-	ALLOW_ARG(socket, 0, families), ALLOW(connect), ALLOW(sendto), ALLOW(recvfrom),
+	ALLOW_ARG(socket, 0, families), ALLOW(connect), ALLOW(sendto),
+	ALLOW(recvfrom),
 	/* taps */
 	ALLOW(open), ALLOW_ARG(ioctl, 1, network_ioctls),
 	/* disks; the command of ioctl(2) is 32 bits wide; udev's lock */

@@ -55,8 +55,8 @@ int	 monitor_loop(struct monitor *monitor);
 
 /*
  * Answers one request of the worker, which is in RECORD; its fds that no op
- * took are for the caller to close. 0; or -EBADMSG for a request that no worker of ours sends
- * (said in the log): the worker must be ended.
+ * took are for the caller to close. 0; or -EBADMSG for a request that no worker
+ * of ours sends (said in the log): the worker must be ended.
  */
 int	 ops_dispatch(struct monitor *monitor, struct wire_record *record);
 

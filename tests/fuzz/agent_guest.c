@@ -2,9 +2,8 @@
  * What a host can say to the agent: on the control channel, on a stream, and on
  * the kernel command line.
  */
-#include "fuzz.h"
+#include "frames.h"
 
-#include "base/stream.h"
 #include "guest/config.h"
 #include "guest/control.h"
 
@@ -83,14 +82,7 @@ frame(const struct stream_frame *f)
 static void
 stream(struct input *in)
 {
-	struct stream_frame f;
-	long n;
-
-	while ((n = stream_next(in->data, in->len, STREAM_CLIENT, &f)) > 0) {
-		must((size_t)n <= in->len && f.len <= STREAM_PAYLOAD_MAX);
-		frame(&f);
-		(void)take_bytes(in, (size_t)n);
-	}
+	each_frame(in, STREAM_CLIENT, frame);
 }
 
 /* A request that was accepted says the same when it is made once more. */

@@ -2,9 +2,8 @@
  * What a guest can say to the worker and to the client: on the control channel,
  * in pieces of any size, and on a stream.
  */
-#include "fuzz.h"
+#include "frames.h"
 
-#include "base/stream.h"
 #include "vmm/agent_client.h"
 
 static void
@@ -91,19 +90,6 @@ frame(const struct stream_frame *f)
 	}
 }
 
-static void
-stream(struct input *in)
-{
-	struct stream_frame f;
-	long n;
-
-	while ((n = stream_next(in->data, in->len, STREAM_AGENT, &f)) > 0) {
-		must((size_t)n <= in->len && f.len <= STREAM_PAYLOAD_MAX);
-		frame(&f);
-		(void)take_bytes(in, (size_t)n);
-	}
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -112,6 +98,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (take_u8(&in) % 2 == 0)
 		control(&in);
 	else
-		stream(&in);
+		each_frame(&in, STREAM_AGENT, frame);
 	return 0;
 }

@@ -25,7 +25,6 @@ int	 __wrap_wire_recv(int sock, struct wire_record *record, int flags);
 int	 __wrap_job_start(struct jobs *jobs, const struct job_spec *spec,
 	    struct job **job);
 
-static char temp[] = "/tmp/banger-fuzz.XXXXXX";
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static socklen_t address_len;
 static int listener = -1, wire, exe;
@@ -103,10 +102,7 @@ __wrap_job_start(struct jobs *jobs, const struct job_spec *spec,
 static void
 put(int dir, const char *name, const char *text, size_t len)
 {
-	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	must(fd >= 0 && write_full(fd, text, len) == 0);
-	close(fd);
+	put_file(dir, name, (struct input){ (const uint8_t *)text, len });
 }
 
 /* The store as it is before each input. */
@@ -144,19 +140,10 @@ fill_store(void)
 }
 
 static void
-tear_down(void)
-{
-	char command[64];
-
-	(void)format(command, sizeof(command), "rm -rf %s", temp);
-	must(system(command) == 0);
-}
-
-static void
 set_up(void)
 {
 	log_init("fuzz", LOG_ERROR);
-	must(mkdtemp(temp) != NULL && atexit(tear_down) == 0);
+	close(make_temp());
 	exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	/* Something to watch that is never ready. */
 	wire = eventfd(0, EFD_CLOEXEC);

@@ -82,6 +82,39 @@ memory_file(struct input in)
 	return fd;
 }
 
+/* NAME below DIR becomes a file that holds IN. */
+static inline void UNUSED
+put_file(int dir, const char *name, struct input in)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	must(fd >= 0 && write_full(fd, in.data, in.len) == 0);
+	close(fd);
+}
+
+static char temp[] = "/tmp/banger-fuzz.XXXXXX";
+
+static inline void UNUSED
+remove_temp(void)
+{
+	char command[64];
+
+	(void)format(command, sizeof(command), "rm -rf %s", temp);
+	must(system(command) == 0);
+}
+
+/* Makes the directory `temp`, which goes when the process ends; an fd on it. */
+static inline int UNUSED
+make_temp(void)
+{
+	int fd;
+
+	must(mkdtemp(temp) != NULL && atexit(remove_temp) == 0);
+	fd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	must(fd >= 0);
+	return fd;
+}
+
 /* The lowest free fd: the same before and after when nothing was left open. */
 static inline int UNUSED
 lowest_fd(void)

@@ -12,25 +12,28 @@
 
 enum { SLOTS = 4, ID_AT = 8 };
 
-static char temp[] = "/tmp/banger-fuzz.XXXXXX";
 static int records = -1, no_proc = -1;
 
-static void
-tear_down(void)
+static int
+make_dir(int at, const char *name)
 {
-	must(unlinkat(AT_FDCWD, "records", AT_REMOVEDIR) == 0 &&
-	    unlinkat(AT_FDCWD, "proc", AT_REMOVEDIR) == 0 && rmdir(temp) == 0);
+	int fd;
+
+	must(mkdirat(at, name, 0700) == 0);
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	must(fd >= 0);
+	return fd;
 }
 
 static void
 set_up(void)
 {
+	int dir = make_temp();
+
 	log_init("fuzz", LOG_ERROR);
-	must(mkdtemp(temp) != NULL && chdir(temp) == 0 &&
-	    mkdir("records", 0700) == 0 && mkdir("proc", 0700) == 0);
-	records = open("records", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	no_proc = open("proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(records >= 0 && no_proc >= 0 && atexit(tear_down) == 0);
+	records = make_dir(dir, "records");
+	no_proc = make_dir(dir, "proc");
+	close(dir);
 }
 
 static void
@@ -56,15 +59,12 @@ vms(struct input *in)
 		struct input piece = take_piece(in);
 		char name[VM_ID_HEX + 1] = "0123456789ab";
 		uint64_t id;
-		int fd;
 
 		if (piece.len >= ID_AT + sizeof(id)) {
 			memcpy(&id, piece.data + ID_AT, sizeof(id));
 			vm_name(id, name);
 		}
-		fd = openat(records, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-		must(fd >= 0 && write_full(fd, piece.data, piece.len) == 0);
-		close(fd);
+		put_file(records, name, piece);
 	}
 	must(vm_load_all(&table, no_proc) == 0);
 	for (i = 0; i < SLOTS; i++) {

@@ -10,38 +10,12 @@
 #include "privsep/stats.h"
 #include "worker/resolv.h"
 
-static char temp[] = "/tmp/banger-fuzz.XXXXXX";
 static int dir = -1;
-
-static void
-tear_down(void)
-{
-	static const char *const files[] = { "net/tcp", "net/tcp6", "net/udp",
-		"net/udp6", "meminfo", "loadavg", "cpu.stat", "io.stat",
-		"memory.current", "pids.current" };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(files); i++)
-		(void)unlinkat(dir, files[i], 0);
-	must(unlinkat(dir, "net", AT_REMOVEDIR) == 0 && rmdir(temp) == 0);
-}
-
-static void
-set_up(void)
-{
-	must(mkdtemp(temp) != NULL);
-	dir = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(dir >= 0 && mkdirat(dir, "net", 0700) == 0 &&
-	    atexit(tear_down) == 0);
-}
 
 static void
 put(const char *name, struct input in)
 {
-	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	must(fd >= 0 && write_full(fd, in.data, in.len) == 0);
-	close(fd);
+	put_file(dir, name, in);
 }
 
 static void
@@ -95,8 +69,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct input in = { data, len };
 	int fd;
 
-	if (dir < 0)
-		set_up();
+	if (dir < 0) {
+		dir = make_temp();
+		must(mkdirat(dir, "net", 0700) == 0);
+	}
 	fd = lowest_fd();
 	parts[take_u8(&in) % ARRAY_SIZE(parts)](&in);
 	must(lowest_fd() == fd);

@@ -16,14 +16,7 @@ enum { FIRST_ID = 0x7f3a0001, BODY_MAX = 512, FDS_MAX = 4 };
 static struct config cfg;
 static struct monitor monitor;
 static int worker;			/* the other end of the wire */
-static char temp[] = "/tmp/banger-fuzz.XXXXXX";
 static int records = -1;
-
-static void
-tear_down(void)
-{
-	must(rmdir(temp) == 0);
-}
 
 static void
 set_up(void)
@@ -32,9 +25,8 @@ set_up(void)
 	int wire[2];
 
 	log_init("fuzz", LOG_ERROR);
-	must(mkdtemp(temp) != NULL && atexit(tear_down) == 0);
-	records = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(records >= 0 && config_parse("", "config.toml", &cfg, monitor.error,
+	records = make_temp();
+	must(config_parse("", "config.toml", &cfg, monitor.error,
 	    sizeof(monitor.error)) == 0);
 	/* So that files of this process are the worker's. */
 	cfg.uid_base = geteuid();

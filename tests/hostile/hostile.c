@@ -660,13 +660,12 @@ static const struct {
 
 /* Ends the life that was to be ended; survives what was not. */
 static void
-run_case(struct attack *a, uint32_t state)
+run_case(struct attack *a)
 {
 	struct wire_record reply;
 	bool answered;
 
 	progress.next = case_number + 1;
-	progress.state = state;
 	if (a->outcome == DEATH)
 		progress.deaths++;
 	else
@@ -723,7 +722,7 @@ run_wrong(struct attack *a, const struct op_info *info, uint32_t state,
 	va_start(ap, fmt);
 	vsnprintf(a->what + used, sizeof(a->what) - used, fmt, ap);
 	va_end(ap);
-	run_case(a, state);
+	run_case(a);
 }
 
 /* What is sent, and what its header says, beside what is right. */
@@ -1028,8 +1027,8 @@ be_worker(void)
 	snprintf(text, sizeof(text), "%u ops x %u states: %u requests, of which "
 	    "%u ended the worker and %u were refused; %d in no order, of which "
 	    "%u were granted\n", (unsigned int)OP_COUNT, (unsigned int)VM_STATES,
-	    progress.deaths + progress.refusals, progress.deaths, progress.refusals, STORM_REQUESTS,
-	    stormed);
+	    progress.deaths + progress.refusals, progress.deaths,
+	    progress.refusals, STORM_REQUESTS, stormed);
 	put_file("done", text, strlen(text));
 	_exit(0);
 }

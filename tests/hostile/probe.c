@@ -19,7 +19,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -96,13 +95,6 @@ as_vmm(void)
 	return r < 0 ? r : drop_to_uid(uid);
 }
 
-/* As root's, which is the worst. */
-static int
-as_client(void)
-{
-	return client_confine();
-}
-
 enum role { MONITOR = 1, LAUNCHER = 2, RESOLVER = 4, WORKER = 8, JOB = 16,
 	NAMES = 32, VMM = 64, CLIENT = 128 };
 
@@ -114,7 +106,8 @@ static const struct {
 	{ "monitor", MONITOR, as_monitor }, { "launcher", LAUNCHER, as_launcher },
 	{ "resolver", RESOLVER, as_resolver }, { "worker", WORKER, as_worker },
 	{ "job", JOB, as_job }, { "names", NAMES, as_names },
-	{ "VMM", VMM, as_vmm }, { "client", CLIENT, as_client },
+	/* The last as root's, which is the worst. */
+	{ "VMM", VMM, as_vmm }, { "client", CLIENT, client_confine },
 };
 
 /* ---- probes: 0 when it could be done ---- */
