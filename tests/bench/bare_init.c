@@ -1,14 +1,11 @@
 /*
  * What a run is compared with: the smallest /init that loads the same modules
  * from the same initrd, mounts the same root file system, runs /bin/true in it
- * and ends the machine. With bare=init on the kernel's command line the image's
- * init is started beside it. tests/bench/run and the scenario bench-run append it
- * to banger's initrd.
+ * and ends the machine. tests/bench/run and the scenario bench-run append it to
+ * banger's initrd.
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -69,7 +66,6 @@ run_true(int mounted)
 int
 main(void)
 {
-	const char *bare = getenv("bare");
 	int tries, mounted = -1;
 
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -81,9 +77,5 @@ main(void)
 			usleep(1000);
 	}
 	enter_root();
-	if (bare != NULL && strcmp(bare, "init") == 0 && fork() > 0) {
-		execl("/sbin/init", "/sbin/init", (char *)NULL);
-		return 1;
-	}
 	return run_true(mounted);
 }
