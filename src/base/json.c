@@ -77,8 +77,8 @@ acceptable(const unsigned char *s, size_t len)
 	return true;
 }
 
-cJSON *
-json_parse(const char *text, size_t len)
+static cJSON *
+parse(const char *text, size_t len, bool array)
 {
 	const char *end = NULL;
 	cJSON *tree;
@@ -90,11 +90,24 @@ json_parse(const char *text, size_t len)
 		return NULL;
 	while (end < text + len && strchr(" \t\r\n", *end) != NULL)
 		end++;
-	if (end != text + len || !cJSON_IsObject(tree)) {
+	if (end != text + len ||
+	    !(array ? cJSON_IsArray(tree) : cJSON_IsObject(tree))) {
 		cJSON_Delete(tree);
 		return NULL;
 	}
 	return tree;
+}
+
+cJSON *
+json_parse(const char *text, size_t len)
+{
+	return parse(text, len, false);
+}
+
+cJSON *
+json_parse_array(const char *text, size_t len)
+{
+	return parse(text, len, true);
 }
 
 void
@@ -154,6 +167,20 @@ take_text(const struct json_field *field, const cJSON *item)
 }
 
 static const char *
+take_texts(const struct json_field *field, const cJSON *item)
+{
+	const cJSON *text;
+
+	if (!cJSON_IsArray(item))
+		return "must be an array";
+	cJSON_ArrayForEach(text, item)
+		if (!cJSON_IsString(text))
+			return "must hold strings only";
+	*(const cJSON **)field->out = item;
+	return NULL;
+}
+
+static const char *
 take_field(const struct json_field *field, const cJSON *item)
 {
 	switch (field->type) {
@@ -167,6 +194,8 @@ take_field(const struct json_field *field, const cJSON *item)
 			return "must be true or false";
 		*(bool *)field->out = cJSON_IsTrue(item);
 		return NULL;
+	case JSON_TEXTS:
+		return take_texts(field, item);
 	case JSON_OBJECT:
 		if (!cJSON_IsObject(item))
 			return "must be an object";
@@ -286,4 +315,11 @@ json_bool(struct buf *buf, const char *key, bool value)
 {
 	put_key(buf, key);
 	buf_puts(buf, value ? "true" : "false");
+}
+
+void
+json_raw(struct buf *buf, const char *key, const char *json)
+{
+	put_key(buf, key);
+	buf_puts(buf, json);
 }

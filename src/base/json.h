@@ -23,6 +23,7 @@ enum json_type {
 	JSON_U32,			/* out: uint32_t */
 	JSON_BOOL,			/* out: bool */
 	JSON_OBJECT,			/* out: const cJSON * */
+	JSON_TEXTS,			/* an array of them; out: const cJSON * */
 };
 
 /*
@@ -44,6 +45,9 @@ struct json_field {
  */
 cJSON	*json_parse(const char *text, size_t len);
 
+/* Likewise an array. */
+cJSON	*json_parse_array(const char *text, size_t len);
+
 /* cJSON_Delete for _cleanup_json_. */
 void	 json_freep(cJSON **tree);
 
@@ -60,7 +64,7 @@ int	 json_read(const cJSON *object, const struct json_field *fields,
 /*
  * Writers: each appends one thing to BUF and the comma before it where one is
  * due; KEY NULL writes an array's element. A failure is in buf->failed.
- * json_hundredths writes 123 as 1.23. json_text makes any bytes a valid string:
+ * json_hundredths writes 123 as 1.23, json_raw what is JSON already. json_text makes any bytes a valid string:
  * what is no UTF-8 becomes U+FFFD.
  */
 void	 json_open(struct buf *buf, const char *key, char bracket);
@@ -69,5 +73,6 @@ void	 json_text(struct buf *buf, const char *key, const char *text);
 void	 json_number(struct buf *buf, const char *key, uint64_t number);
 void	 json_hundredths(struct buf *buf, const char *key, uint64_t number);
 void	 json_bool(struct buf *buf, const char *key, bool value);
+void	 json_raw(struct buf *buf, const char *key, const char *json);
 
 #endif

@@ -133,22 +133,22 @@ static const struct flag daemon_flags[] = {
 
 #define WORDS(f, what, least, most) \
 	{ .flags = (f), .word = (what), .words_min = (least), .words_max = (most) }
-#define WORDS_CMD(f, what, n) \
-	{ .flags = (f), .word = (what), .words_min = (n), .words_max = (n), \
-	    .command = true }
+#define WORDS_CMD(f, what, least, most) \
+	{ .flags = (f), .word = (what), .words_min = (least), \
+	    .words_max = (most), .command = true }
 
 const struct command commands[] = {
-	{ "vm run", "run", "[FLAG...] [-- CMD ARG...]",
+	{ "vm run", "run", "[FLAG...] [IMAGE] [-- CMD ARG...]",
 	    "boot a fresh microVM, run CMD or a shell in it",
-	    "Boots a microVM from an image and a kernel and runs CMD in it, with this\n"
-	    "standard input, output and error; CMD's exit code becomes banger's. Without\n"
-	    "CMD: a shell, with a terminal when this is one. The VM is removed afterwards,\n"
-	    "unless it was given a --name and no --rm.",
-	    WORDS_CMD(run_flags, "", 0), EXIT_BANGER, cmd_vm_run },
+	    "Boots a microVM from IMAGE and a kernel and runs CMD in it, with this standard\n"
+	    "input, output and error; CMD's exit code becomes banger's. Without CMD: what a\n"
+	    "container image says, or a shell, with a terminal when this is one. The VM is\n"
+	    "removed afterwards, unless it was given a --name and no --rm.",
+	    WORDS_CMD(run_flags, "IMAGE", 0, 1), EXIT_BANGER, cmd_vm_run },
 	{ "vm exec", "exec", "[FLAG...] VM [-- CMD ARG...]",
 	    "run CMD or a shell in a running VM",
 	    "As `banger vm run`, in a VM that is running already.",
-	    WORDS_CMD(exec_flags, "VM", 1), EXIT_BANGER, cmd_vm_exec },
+	    WORDS_CMD(exec_flags, "VM", 1, 1), EXIT_BANGER, cmd_vm_exec },
 	{ "vm list", "vm ls,vm ps,ps", "[--json]",
 	    "list the VMs", NULL,
 	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_vm_list },
@@ -194,11 +194,12 @@ const struct command commands[] = {
 	{ "vm logs", NULL, "[--follow] VM",
 	    "print what the guest wrote to its console", NULL,
 	    WORDS(logs_flags, "VM", 1, 1), EXIT_FAILED, cmd_vm_logs },
-	{ "image import", NULL, "--name N FILE|-",
-	    "make an image of a root file-system tar",
-	    "FILE is a tar of a root file system, plain or compressed with gzip, xz or\n"
-	    "zstd; - reads it from standard input.",
-	    WORDS(image_import_flags, "FILE", 1, 1), EXIT_FAILED, cmd_image_import },
+	{ "image import", NULL, "--name N PATH|-",
+	    "make an image of a container image or a tar",
+	    "PATH is a container image, as an OCI image layout (a directory or a tar) or as\n"
+	    "`docker save` writes it, or the tar of a root file system; plain or compressed\n"
+	    "with gzip, xz or zstd. - reads it from standard input.",
+	    WORDS(image_import_flags, "PATH", 1, 1), EXIT_FAILED, cmd_image_import },
 	{ "image list", "image ls,images", "[--json]",
 	    "list the images", NULL,
 	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_image_list },

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "client/tar_out.h"
 #include "image/bzimage.h"
 #include "image/errmsg.h"
 #include "image/kernel_scan.h"
@@ -22,11 +23,9 @@
 #define DEPTH_MAX	16	/* of directories below kernel/ */
 #define ROUNDS_MAX	8	/* looks at the directory */
 #define BUILTIN_BYTES_MAX (4U << 20)
-#define TAR_BLOCK	((size_t)512)
-#define COPY_BYTES	(64U << 10)
 
 struct pack {
-	int		 out_fd;
+	struct tar_out	 tar;
 	int		 kernel_fd;
 	int		 dir_fd;	/* of the modules, -1 for none */
 	struct module_set *set;
@@ -39,82 +38,6 @@ struct pack {
 	size_t		 err_size;
 };
 
-/* POSIX pax, "ustar Interchange Format". */
-struct tar_header {
-	char	name[100];
-	char	mode[8];
-	char	uid[8];
-	char	gid[8];
-	char	size[12];
-	char	mtime[12];
-	char	chksum[8];
-	char	typeflag;
-	char	linkname[100];
-	char	magic[6];
-	char	version[2];
-	char	uname[32];
-	char	gname[32];
-	char	devmajor[8];
-	char	devminor[8];
-	char	prefix[155];
-	char	pad[12];
-};
-_Static_assert(sizeof(struct tar_header) == TAR_BLOCK, "ustar header");
-
-/* A member DIR/NAME, of which DIR goes into the prefix field. */
-static int
-put_header(struct pack *p, const char *dir, const char *name, uint64_t len)
-{
-	struct tar_header h = {
-		.mode = "0000644", .uid = "0000000", .gid = "0000000",
-		.mtime = "00000000000", .chksum = "       ", .typeflag = '0',
-		.magic = "ustar", .version = { '0', '0' },
-	};
-	const unsigned char *byte = (const unsigned char *)&h;
-	unsigned sum = 0;
-	int rc;
-
-	rc = format(h.name, sizeof(h.name), "%s", name);
-	if (rc == 0)
-		rc = format(h.prefix, sizeof(h.prefix), "%s", dir);
-	if (rc == 0)
-		rc = format(h.size, sizeof(h.size), "%011llo",
-		    (unsigned long long)len);
-	if (rc < 0)
-		return errmsg(p->err, p->err_size, rc,
-		    "\"%s/%s\" has too long a name", dir, name);
-	h.chksum[7] = ' ';
-	for (size_t i = 0; i < sizeof(h); i++)
-		sum += byte[i];
-	rc = format(h.chksum, sizeof(h.chksum), "%06o", sum);
-	return rc < 0 ? rc : write_full(p->out_fd, &h, sizeof(h));
-}
-
-static int
-put_zeros(struct pack *p, size_t len)
-{
-	static const char zeros[2 * TAR_BLOCK];
-
-	return write_full(p->out_fd, zeros, len);
-}
-
-static int
-put_padding(struct pack *p, uint64_t len)
-{
-	return put_zeros(p, (TAR_BLOCK - len % TAR_BLOCK) % TAR_BLOCK);
-}
-
-static int
-put_file(struct pack *p, const char *dir, const char *name, const void *data,
-    size_t len)
-{
-	int rc = put_header(p, dir, name, len);
-
-	if (rc == 0)
-		rc = write_full(p->out_fd, data, len);
-	return rc < 0 ? rc : put_padding(p, len);
-}
-
 static int
 put_modules(struct pack *p)
 {
@@ -123,57 +46,31 @@ put_modules(struct pack *p)
 
 	/* Also when empty: the directory itself says something. */
 	if (rc == 0)
-		rc = put_file(p, dir, "modules.builtin", p->builtin,
-		    p->builtin_len);
+		rc = tar_out_data(&p->tar, dir, "modules.builtin",
+		    p->builtin, p->builtin_len);
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
 		const struct module *m = p->order[i];
 
 		rc = format(name, sizeof(name), "%s.ko", m->name);
 		if (rc == 0)
-			rc = put_file(p, dir, name, m->data, m->len);
+			rc = tar_out_data(&p->tar, dir, name, m->data,
+			    m->len);
 	}
 	return rc;
 }
 
-/* Copies LEFT bytes of the kernel. */
-static int
-copy_kernel(struct pack *p, uint64_t left)
-{
-	_cleanup_free_ char *buf = malloc(COPY_BYTES);
-	int rc = buf == NULL ? -ENOMEM : 0;
-
-	while (rc == 0 && left > 0) {
-		size_t n = left < COPY_BYTES ? (size_t)left : COPY_BYTES;
-
-		rc = read_full(p->kernel_fd, buf, n);
-		if (rc == 0)
-			rc = write_full(p->out_fd, buf, n);
-		left -= n;
-	}
-	return rc;
-}
-
-/* The kernel, and the two blocks of zeros that end a tar. */
+/* The kernel, and the end. */
 static int
 put_kernel(struct pack *p)
 {
 	char name[100];
-	struct stat st;
-	uint64_t size;
 	int rc;
 
-	if (fstat(p->kernel_fd, &st) < 0)
-		return -errno;
-	size = (uint64_t)st.st_size;
 	if (p->release[0] == '\0' || format(name, sizeof(name), "vmlinuz-%s",
 	    p->release) < 0)
 		memcpy(name, "vmlinuz", sizeof("vmlinuz"));
-	rc = put_header(p, "boot", name, size);
-	if (rc == 0)
-		rc = copy_kernel(p, size);
-	if (rc == 0)
-		rc = put_padding(p, size);
-	return rc < 0 ? rc : put_zeros(p, 2 * TAR_BLOCK);
+	rc = tar_out_file(&p->tar, "boot", name, p->kernel_fd);
+	return rc < 0 ? rc : tar_out_end(&p->tar);
 }
 
 /* Reads the regular file NAME below DIR_FD, at most MAX bytes. */
@@ -364,7 +261,8 @@ pack_paths(const char *vmlinuz_path, const char *modules_dir, int out_fd,
 {
 	_cleanup_close_ int kernel_fd = -1;
 	_cleanup_close_ int dir_fd = -1;
-	struct pack p = { .out_fd = out_fd, .err = err, .err_size = err_size };
+	struct pack p = { .tar = { out_fd, err, err_size }, .err = err,
+		.err_size = err_size };
 	int rc;
 
 	kernel_fd = open_kernel(vmlinuz_path, err, err_size);

@@ -1,20 +1,15 @@
 /*
  * An archive is passed on unread. For a kernel file the modules have to be
- * found, which kernel_pack.h does in a child: the worker reads the pipe while
- * it is being filled, and a client that dies takes the child with it.
+ * found, which kernel_pack.h does in a child.
  */
 #include "client/kernel_source.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "client/kernel_pack.h"
 #include "image/bzimage.h"
@@ -119,83 +114,31 @@ find_modules(int fd, const char *path, enum kernel_file kind,
 	return 0;
 }
 
-/* In the child: packs into OUT, or says on FAILED why not. */
-static void __attribute__((noreturn))
-pack_child(const char *path, const char *modules, int out, int failed)
-{
-	char err[API_TEXT_MAX] = "";
-	int r;
-
-	/* The child's end must not keep a dead client's import alive. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGPIPE, SIG_IGN);
-	r = kernel_pack(path, modules, out, err, sizeof(err));
-	if (r < 0)
-		(void)write_full(failed, err, strlen(err));
-	_exit(r < 0 ? 1 : 0);
-}
-
-/*
- * Waits until the packer sends, or has said why it does not. 0, or -ENOENT
- * with its reason.
- */
-static int
-wait_packed(int out, int failed, char err[API_TEXT_MAX])
-{
-	struct pollfd pfds[] = {
-		{ .fd = out, .events = POLLIN },
-		{ .fd = failed, .events = POLLIN },
-	};
-	ssize_t n;
-
-	while (poll(pfds, ARRAY_SIZE(pfds), -1) < 0)
-		if (errno != EINTR)
-			return errmsg(err, API_TEXT_MAX, -errno, "poll: %s",
-			    strerror(errno));
-	if ((pfds[0].revents & POLLIN) != 0)
-		return 0;
-	n = read(failed, err, API_TEXT_MAX - 1);
-	if (n > 0)
-		err[n] = '\0';
-	else
-		snprintf(err, API_TEXT_MAX, "the packer died");
-	return -ENOENT;
-}
-
 /* PATH NULL: the running kernel. */
-static int
-start_packer(struct kernel_source *source, const char *path,
-    const char *modules, char err[API_TEXT_MAX])
-{
-	_cleanup_close_ int out_write = -1, failed_read = -1, failed_write = -1;
-	int out[2], failed[2];
+struct kernel_paths {
+	const char *path, *modules;
+};
 
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return errmsg(err, API_TEXT_MAX, -errno, "pipe: %s",
-		    strerror(errno));
-	source->fd = out[0];
-	out_write = out[1];
-	if (pipe2(failed, O_CLOEXEC) < 0)
-		return errmsg(err, API_TEXT_MAX, -errno, "pipe: %s",
-		    strerror(errno));
-	failed_read = failed[0];
-	failed_write = failed[1];
-	source->packer = fork();
-	if (source->packer == 0)
-		pack_child(path, modules, out_write, failed_write);
-	if (source->packer < 0) {
-		source->packer = 0;
-		return errmsg(err, API_TEXT_MAX, -errno, "fork: %s",
-		    strerror(errno));
-	}
-	close(steal_fd(&out_write));
-	close(steal_fd(&failed_write));
-	return wait_packed(source->fd, failed_read, err);
+static int
+pack(const void *arg, int out, char *err, size_t err_size)
+{
+	const struct kernel_paths *paths = arg;
+
+	return kernel_pack(paths->path, paths->modules, out, err, err_size);
+}
+
+static int
+start_packer(struct source_fd *source, const char *path, const char *modules,
+    char err[API_TEXT_MAX])
+{
+	const struct kernel_paths paths = { path, modules };
+
+	return source_fd_pack(source, pack, &paths, err);
 }
 
 /* PATH is a kernel file, open as FD. */
 static int
-pack_file(struct kernel_source *source, int fd, const char *path,
+pack_file(struct source_fd *source, int fd, const char *path,
     enum kernel_file kind, const char *modules, char err[API_TEXT_MAX])
 {
 	char dir[PATH_MAX];
@@ -214,7 +157,7 @@ pack_file(struct kernel_source *source, int fd, const char *path,
 }
 
 int
-kernel_source_open(struct kernel_source *source, const char *path,
+kernel_source_open(struct source_fd *source, const char *path,
     const char *modules, char err[API_TEXT_MAX])
 {
 	_cleanup_close_ int fd = -1;
@@ -222,7 +165,7 @@ kernel_source_open(struct kernel_source *source, const char *path,
 	enum kernel_file kind;
 	ssize_t n;
 
-	*source = (struct kernel_source)KERNEL_SOURCE_NONE;
+	*source = (struct source_fd)SOURCE_FD_NONE;
 	if (strcmp(path, "host") == 0) {
 		if (modules != NULL)
 			return errmsg(err, API_TEXT_MAX, -EINVAL, "host: finds "
@@ -241,17 +184,4 @@ kernel_source_open(struct kernel_source *source, const char *path,
 		    "vmlinux, so --modules does not apply", path);
 	source->fd = steal_fd(&fd);
 	return 0;
-}
-
-void
-kernel_source_close(struct kernel_source *source)
-{
-	close_fdp(&source->fd);
-	if (source->packer > 0) {
-		/* Our own child, not yet waited for: the pid is still its. */
-		kill(source->packer, SIGKILL);
-		while (waitpid(source->packer, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	*source = (struct kernel_source)KERNEL_SOURCE_NONE;
 }

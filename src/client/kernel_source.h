@@ -1,6 +1,6 @@
 /*
- * What the user gave to `kernel import`, as one fd for the worker: an archive
- * as it is, a kernel and its modules as a pipe out of a packing child.
+ * What the user gave to `kernel import`: an archive as it is, a kernel and its
+ * modules packed into one.
  */
 #ifndef BANGER_CLIENT_KERNEL_SOURCE_H
 #define BANGER_CLIENT_KERNEL_SOURCE_H
@@ -8,16 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-#include "client/api.h"
-
-struct kernel_source {
-	int fd;				/* to be sent */
-	pid_t packer;			/* 0: none */
-};
-
-#define KERNEL_SOURCE_NONE { .fd = -1 }
+#include "client/source_fd.h"
 
 /*
  * Opens PATH, or packs the running kernel for "host". MODULES is the modules
@@ -25,13 +17,8 @@ struct kernel_source {
  * packs, it has found everything and begun to send. 0, or -errno with a line
  * in ERR (which object, why, what next).
  */
-int	 kernel_source_open(struct kernel_source *source, const char *path,
+int	 kernel_source_open(struct source_fd *source, const char *path,
 	    const char *modules, char err[API_TEXT_MAX]);
-
-/* Closes the fd and ends the packer. */
-void	 kernel_source_close(struct kernel_source *source);
-
-#define _cleanup_source_ __attribute__((cleanup(kernel_source_close)))
 
 /* What the first bytes of a file say it is. For the tests as well. */
 enum kernel_file { KERNEL_FILE_ARCHIVE, KERNEL_FILE_BZIMAGE, KERNEL_FILE_ELF };

@@ -120,8 +120,11 @@ short_flags(struct reader *reader, const char *text)
 			if (flag->letter == *text)
 				break;
 		if (flag->id == 0)
-			return wrong(reader,
-			    "unknown flag -%c; --help lists the flags", *text);
+			return wrong(reader, "unknown flag -%c; %s", *text,
+			    reader->syntax->command &&
+			    reader->args->word_count > 0 ?
+			    "a command goes after --" :
+			    "--help lists the flags");
 		if (flag->value != NULL)
 			return text[1] != '\0' ? take(reader, flag, text + 1) :
 			    take_next(reader, flag);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "base/hex.h"
 #include "client/command.h"
 #include "client/confine.h"
 #include "client/session.h"
@@ -48,25 +49,6 @@ signal_code(int fd)
 	return 128 + (int)info.ssi_signo;
 }
 
-/* The 2 * SIZE lower-case hexadecimal digits of TEXT. 0 or -EINVAL. */
-static int
-unhex(const char *text, uint8_t *out, size_t size)
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t i;
-
-	if (text == NULL || strlen(text) != 2 * size)
-		return -EINVAL;
-	for (i = 0; i < 2 * size; i++) {
-		const char *digit = strchr(digits, text[i]);
-
-		if (digit == NULL)
-			return -EINVAL;
-		out[i / 2] = (uint8_t)(out[i / 2] << 4 | (digit - digits));
-	}
-	return 0;
-}
-
 /*
  * A shell has a terminal when we have one, a command when it was asked for.
  */
@@ -75,6 +57,14 @@ wants_terminal(const struct exec_spec *exec)
 {
 	return exec->tty || (exec->command == NULL &&
 	    isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
+}
+
+static bool
+has_text(const cJSON *object, const char *key, const char *value)
+{
+	const char *text = field_text(object, key);
+
+	return text != NULL && strcmp(text, value) == 0;
 }
 
 /* Runs EXEC over STREAM of VM. The command's exit code, or EXIT_BANGER. */
@@ -89,7 +79,7 @@ run_session(const char *vm, const struct exec_spec *exec, int stream,
 			.user = exec->user,
 			.cwd = exec->workdir,
 			.term = getenv("TERM"),
-			.pty = wants_terminal(exec),
+			.pty = exec->tty,
 			.argc = exec->command_count,
 			.envc = exec->env_count,
 			.argv = exec->command != NULL ? exec->command :
@@ -115,9 +105,13 @@ run_session(const char *vm, const struct exec_spec *exec, int stream,
 	return status;
 }
 
-/* Enters VM and runs EXEC in it. The command's exit code, or EXIT_BANGER. */
+/*
+ * Enters VM and runs EXEC in it, or with IMAGE_COMMAND and no command of its own
+ * what the image is for. The command's exit code, or EXIT_BANGER.
+ */
 static int
-enter(struct client *client, const char *vm, const struct exec_spec *exec)
+enter(struct client *client, const char *vm, struct exec_spec *exec,
+    bool image_command)
 {
 	struct api_reply reply _cleanup_reply_ = { 0 };
 	struct buf request _cleanup_buf_ = API_REQUEST;
@@ -133,8 +127,13 @@ enter(struct client *client, const char *vm, const struct exec_spec *exec)
 	}
 	if (r < 0)
 		return EXIT_BANGER;
-	if (unhex(field_text(reply.result, "nonce"), nonce, sizeof(nonce)) < 0)
-		return client_result(client, -EPROTO);
+	exec->tty = wants_terminal(exec);
+	r = hex_parse(field_text(reply.result, "nonce"), nonce,
+	    sizeof(nonce)) < 0 ? -EPROTO : exec_spec_default(exec,
+	    cJSON_GetObjectItemCaseSensitive(reply.result, "config"),
+	    image_command, has_text(reply.result, "init", "image"));
+	if (r < 0)
+		return client_result(client, r);
 	code = run_session(vm, exec, reply.fds[0], nonce);
 	/* The guest's port is in use until the stream is closed. */
 	close(reply.fds[--reply.nfds]);
@@ -188,6 +187,9 @@ start(struct client *client, const struct vm_spec *spec, char name[NAME_BYTES])
 	r = client_call_progress(client, &request, -1, 0, &reply);
 	if (r == -ECANCELED)
 		return signal_code(client->api.cancel_fd);
+	if (r < 0 && spec->image_is_word && strcmp(reply.code, "not-found") == 0)
+		complain("vm run: a command goes after --, as in `banger vm run "
+		    "-- %s`", spec->image);
 	if (r < 0)
 		return EXIT_BANGER;
 	return client_result(client, read_name(reply.result, name));
@@ -196,7 +198,7 @@ start(struct client *client, const struct vm_spec *spec, char name[NAME_BYTES])
 /* The VM runs: its name and no more, or EXEC and, if it is ours, its end. */
 static int
 use(struct client *client, const struct vm_spec *spec,
-    const struct exec_spec *exec, const char *name)
+    struct exec_spec *exec, const char *name)
 {
 	int code;
 
@@ -204,7 +206,7 @@ use(struct client *client, const struct vm_spec *spec,
 		printf("%s\n", name);
 		return client_result(client, fflush(stdout) != 0 ? -EIO : 0);
 	}
-	code = enter(client, name, exec);
+	code = enter(client, name, exec, true);
 	if (spec->rm && client->api.fd >= 0 &&
 	    remove_vm(client, name) < 0 && code == 0)
 		code = EXIT_BANGER;
@@ -247,5 +249,5 @@ cmd_vm_exec(struct client *client, const struct args *args)
 		return usage_error(client, "%s", err);
 	if (client_connect(client) < 0)
 		return EXIT_BANGER;
-	return enter(client, args->words[0], &exec);
+	return enter(client, args->words[0], &exec, false);
 }

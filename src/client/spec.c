@@ -47,6 +47,25 @@ read_object(const struct args *args, enum flag_id id, const char *flag,
 }
 
 static int
+read_image(const struct args *args, struct vm_spec *spec, char err[ARGS_ERROR])
+{
+	const char *word = args->words[0];
+
+	if (read_object(args, FLAG_IMAGE, "image", &spec->image, err) < 0)
+		return -EINVAL;
+	if (args->word_count == 0)
+		return 0;
+	if (spec->image != NULL)
+		return wrong(err, "--image %s and %s: there can be only one "
+		    "image; a command goes after --", spec->image, word);
+	spec->image = word;
+	spec->image_is_word = true;
+	return check_object_name(word) == 0 ? 0 :
+	    wrong(err, "%s: not an image's name; a command goes after --",
+	    word);
+}
+
+static int
 read_cpus(const struct args *args, uint64_t *vcpu, char err[ARGS_ERROR])
 {
 	const char *value = args_value(args, FLAG_CPUS);
@@ -142,7 +161,7 @@ spec_read(const struct args *args, struct vm_spec *spec, char err[ARGS_ERROR])
 		.detach = args_has(args, FLAG_DETACH),
 	};
 	if (read_name(args, &spec->name, err) < 0 ||
-	    read_object(args, FLAG_IMAGE, "image", &spec->image, err) < 0 ||
+	    read_image(args, spec, err) < 0 ||
 	    read_object(args, FLAG_KERNEL, "kernel", &spec->kernel, err) < 0 ||
 	    read_cpus(args, &spec->vcpu, err) < 0 ||
 	    read_memory(args, &spec->memory_mib, err) < 0 ||
@@ -300,5 +319,99 @@ exec_spec_free(struct exec_spec *exec)
 	for (i = 0; i < exec->env_count; i++)
 		free(exec->env[i]);
 	free(exec->env);
+	free(exec->image_command);
 	*exec = (struct exec_spec){ 0 };
+}
+
+/* The image's environment before what was given: of two the later one counts. */
+static int
+default_env(struct exec_spec *exec, const cJSON *env)
+{
+	size_t count = (size_t)cJSON_GetArraySize(env), n = 0;
+	char **all = calloc(count + exec->env_count + 1, sizeof(*all));
+	const cJSON *item;
+
+	if (all == NULL)
+		return -ENOMEM;
+	cJSON_ArrayForEach(item, env) {
+		if (!cJSON_IsString(item) || item->valuestring[0] == '=' ||
+		    strchr(item->valuestring, '=') == NULL)
+			continue;
+		all[n] = strdup(item->valuestring);
+		if (all[n++] == NULL)
+			break;
+	}
+	memcpy(all + n, exec->env, exec->env_count * sizeof(*all));
+	free(exec->env);
+	exec->env = all;
+	exec->env_count += (uint32_t)n;
+	return n > 0 && all[n - 1] == NULL ? -ENOMEM : 0;
+}
+
+static size_t
+append_texts(const cJSON *list, char **to, size_t n)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+		if (cJSON_IsString(item))
+			to[n++] = item->valuestring;
+	return n;
+}
+
+static bool
+is_init(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash != NULL ? slash + 1 : path;
+
+	return strcmp(name, "init") == 0 || strcmp(name, "systemd") == 0;
+}
+
+static int
+default_command(struct exec_spec *exec, const cJSON *config, bool with_init)
+{
+	const cJSON *entrypoint = cJSON_GetObjectItemCaseSensitive(config,
+	    "entrypoint");
+	const cJSON *cmd = cJSON_GetObjectItemCaseSensitive(config, "cmd");
+	size_t most = (size_t)(cJSON_GetArraySize(entrypoint) +
+	    cJSON_GetArraySize(cmd)), n;
+	char **words = calloc(most + 1, sizeof(*words));
+
+	if (words == NULL)
+		return -ENOMEM;
+	n = append_texts(entrypoint, words, 0);
+	n = append_texts(cmd, words, n);
+	if (n == 0 || n > EXEC_ARGC_MAX || (with_init && is_init(words[0]))) {
+		free(words);
+		return 0;
+	}
+	exec->command = exec->image_command = words;
+	exec->command_count = (uint32_t)n;
+	return 0;
+}
+
+int
+exec_spec_default(struct exec_spec *exec, const cJSON *config, bool command,
+    bool with_init)
+{
+	const char *user, *workdir;
+	int r;
+
+	if (config == NULL)
+		return 0;
+	user = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config,
+	    "user"));
+	workdir = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config,
+	    "workdir"));
+	if (user == NULL || workdir == NULL)
+		return -EPROTO;
+	if (exec->user[0] == '\0')
+		exec->user = user;
+	if (exec->workdir[0] == '\0' && workdir[0] == '/')
+		exec->workdir = workdir;
+	r = default_env(exec, cJSON_GetObjectItemCaseSensitive(config, "env"));
+	if (r == 0 && command && exec->command == NULL)
+		r = default_command(exec, config, with_init);
+	return r;
 }

@@ -9,12 +9,14 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "client/options.h"
 
 /* Strings point into argv. NULL or 0: not given, the worker's default. */
 struct vm_spec {
 	const char *name;
 	const char *image;
+	bool image_is_word;		/* given without --image */
 	const char *kernel;
 	const char *init;
 	uint64_t vcpu;
@@ -58,6 +60,7 @@ struct exec_spec {
 	char **env;			/* K=V, NULL-terminated; ours */
 	uint32_t env_count;
 	char **command;			/* NULL: a shell; points into argv */
+	char **image_command;		/* COMMAND when the image gave it; ours */
 	uint32_t command_count;
 	bool tty;
 };
@@ -69,6 +72,15 @@ struct exec_spec {
 int	 exec_spec_read(const struct args *args, struct exec_spec *exec,
 	    char err[ARGS_ERROR]);
 void	 exec_spec_free(struct exec_spec *exec);
+
+/*
+ * Fills in what was not given from an image's CONFIG, as the API has it (NULL:
+ * there is none): user, directory and environment, and with COMMAND what it is
+ * to run; but for an init, when WITH_INIT says that one runs already. EXEC then
+ * points into CONFIG, too. 0, -ENOMEM, or -EPROTO.
+ */
+int	 exec_spec_default(struct exec_spec *exec, const cJSON *config,
+	    bool command, bool with_init);
 
 #define _cleanup_exec_ __attribute__((cleanup(exec_spec_free)))
 

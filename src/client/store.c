@@ -2,10 +2,9 @@
  * Images and kernels: what VMs are made of. The user's file is opened here,
  * with the user's rights, and goes to the worker as an fd.
  */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "client/image_source.h"
 #include "client/kernel_source.h"
 #include "client/objects.h"
 #include "client/text.h"
@@ -17,8 +16,9 @@ static const struct field image_fields[] = {
 	{ "content_bytes", "CONTENT", FIELD_BYTES },
 	{ "entries", "ENTRIES", FIELD_NUMBER },
 	{ "has_init", "INIT", FIELD_BOOL },
+	{ "layers", NULL, FIELD_NUMBER },
+	{ "digest", NULL, FIELD_TEXT },
 	{ "created", "AGE", FIELD_AGE },
-	{ "sha256", NULL, FIELD_TEXT },
 	{ NULL, NULL, FIELD_TEXT },
 };
 
@@ -88,35 +88,6 @@ good_name(const struct client *client, const char *name)
 	return false;
 }
 
-/*
- * Opens FILE, or duplicates standard input for "-". What is no archive is
- * the importer's to say; a directory or a terminal is said here. -1 after a
- * complaint.
- */
-static int
-open_archive(const struct client *client, const char *file)
-{
-	_cleanup_close_ int fd = -1;
-	struct stat st;
-
-	if (strcmp(file, "-") == 0)
-		fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-	else
-		fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		complain("%s: %s: %s", client->command->name, file,
-		    strerror(errno));
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) &&
-	    !S_ISSOCK(st.st_mode)) {
-		complain("%s: %s: not a regular file or a pipe; give it a tar",
-		    client->command->name, file);
-		return -1;
-	}
-	return steal_fd(&fd);
-}
-
 /* What a kernel, if RESULT is about one, cannot be used for. */
 static void
 warn_of_limits(const struct client *client, const char *name,
@@ -150,24 +121,28 @@ int
 cmd_image_import(struct client *client, const struct args *args)
 {
 	const char *name = args_value(args, FLAG_NAME);
-	_cleanup_close_ int fd = -1;
+	struct source_fd source _cleanup_source_ = SOURCE_FD_NONE;
+	char err[API_TEXT_MAX] = "";
 
 	if (name == NULL)
 		return usage_error(client, "--name is missing: `banger image "
 		    "import --name N %s`", args->words[0]);
 	if (!good_name(client, name))
 		return EXIT_FAILED;
-	fd = open_archive(client, args->words[0]);
-	if (fd < 0 || client_connect(client) < 0)
+	if (image_source_open(&source, args->words[0], err) < 0) {
+		complain("image import: %s", err);
 		return EXIT_FAILED;
-	return import(client, &image_kind, "image.import", name, fd);
+	}
+	if (client_connect(client) < 0)
+		return EXIT_FAILED;
+	return import(client, &image_kind, "image.import", name, source.fd);
 }
 
 int
 cmd_kernel_import(struct client *client, const struct args *args)
 {
 	const char *name = args_value(args, FLAG_NAME);
-	struct kernel_source source _cleanup_source_ = KERNEL_SOURCE_NONE;
+	struct source_fd source _cleanup_source_ = SOURCE_FD_NONE;
 	char err[API_TEXT_MAX];
 
 	if (name == NULL)

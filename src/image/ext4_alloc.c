@@ -329,7 +329,7 @@ inode_take(struct ext4_writer *w, bool dir, uint32_t *ino)
 	*ino = ++s->cursor;
 	if (*ino > s->highest)
 		s->highest = *ino;
-	return 0;
+	return layer_mark(w, *ino);
 }
 
 int

@@ -53,6 +53,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ext4 is");
 /* A written file can have that many blocks (32-bit logical numbers). */
 #define MAX_FILE_BYTES ((uint64_t)UINT32_MAX << BLOCK_SHIFT)
 
+#define LAYER_LINKS 4096u
+
 #define CACHE_BLOCKS 4096u
 #define CACHE_HASH 8192u
 #define DATA_BYTES (1u << 20)
@@ -153,11 +155,28 @@ struct inode_space {
 	uint16_t dirs[MAX_GROUPS * (CHUNK_INODES / MIN_INODES_PER_GROUP)];
 };
 
+/*
+ * What the layer being applied has added or gone through: a bit for each inode.
+ * A name whose inode is from a layer below, and that a hard link of this one
+ * made, is in LINKS instead.
+ */
+struct layer {
+	bool open;
+	uint8_t *marks;
+	size_t marks_bytes;
+	struct layer_link {
+		uint32_t dir;
+		uint64_t name;		/* a hash of it */
+	} links[LAYER_LINKS];
+	uint32_t link_count;
+};
+
 struct ext4_writer {
 	int fd;
 	struct cache cache;
 	struct block_space blocks;
 	struct inode_space inodes;
+	struct layer layer;
 	struct data_buffer data;
 	struct open_file file;
 	uint8_t zeros[BLOCK_BYTES];
@@ -306,6 +325,18 @@ int	 htree_convert(struct ext4_writer *w, uint32_t dir,
 /* Enters INO, an inode with MODE, into directory DIR. */
 int	 entry_add(struct ext4_writer *w, uint32_t dir, const char *name,
 	    uint32_t ino, uint32_t mode);
+
+/* ext4_layer.c */
+
+/* Notes that INO is of the layer that is open, if one is. 0 or -ENOMEM. */
+int	 layer_mark(struct ext4_writer *w, uint32_t ino);
+/*
+ * Notes that NAME in DIR is of this layer although INO need not be. 0, or
+ * -EMLINK when there are too many of those.
+ */
+int	 layer_link(struct ext4_writer *w, uint32_t dir, const char *name,
+	    uint32_t ino);
+void	 layer_free(struct layer *l);
 
 /* ext4_file.c */
 

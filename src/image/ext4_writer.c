@@ -59,6 +59,7 @@ ext4_writer_free(struct ext4_writer *w)
 	if (w == NULL)
 		return;
 	cache_free(&w->cache);
+	layer_free(&w->layer);
 	free(w->data.bytes);
 	free(w);
 }
@@ -290,6 +291,7 @@ ext4_writer_link(struct ext4_writer *w, uint32_t dir, const char *name,
 	int r;
 
 	if ((r = ext4_writer_hold(w, ino)) < 0 ||
+	    (r = layer_link(w, dir, name, ino)) < 0 ||
 	    (r = inode_read(w, ino, &d)) < 0)
 		return r;
 	return entry_add(w, dir, name, ino, d.in.i_mode);

@@ -127,7 +127,10 @@ int	 ext4_writer_mknod(struct ext4_writer *w, uint32_t dir,
 	    const char *name, uint32_t type, uint32_t major, uint32_t minor,
 	    const struct ext4_attr *attr);
 
-/* Adds a further name of INO, no directory. -EMLINK above 65000 names. */
+/*
+ * Adds a further name of INO, no directory. -EMLINK above 65000 names, or above
+ * 4096 in a layer whose files are of layers before.
+ */
 int	 ext4_writer_link(struct ext4_writer *w, uint32_t dir,
 	    const char *name, uint32_t ino);
 
@@ -156,6 +159,28 @@ int	 ext4_writer_release(struct ext4_writer *w, uint32_t ino);
  */
 int	 ext4_writer_remove(struct ext4_writer *w, uint32_t dir,
 	    const char *name);
+
+/*
+ * Begins a layer: from here on the writer remembers what is added, so that the
+ * two calls below can tell it from what was there before. It costs a bit of
+ * memory for each inode. 0 or -ENOMEM.
+ */
+int	 ext4_writer_layer(struct ext4_writer *w);
+
+/*
+ * Counts INO, a directory on the way to something that this layer adds, as a
+ * part of this layer. 0 or -ENOMEM; without a layer it does nothing.
+ */
+int	 ext4_writer_touch(struct ext4_writer *w, uint32_t ino);
+
+/*
+ * Removes what layers before this one have put at NAME in DIR, or into DIR: what
+ * this layer has added or touched stays, what else is in it goes. A NAME that is
+ * not there is no error. 0 or -errno.
+ */
+int	 ext4_writer_whiteout(struct ext4_writer *w, uint32_t dir,
+	    const char *name);
+int	 ext4_writer_opaque(struct ext4_writer *w, uint32_t dir);
 
 /*
  * Completes the file system and sets the file's length; *RESULT tells what

@@ -17,11 +17,13 @@
 
 #define IN_BYTES 262144u
 #define OUT_BYTES 262144u
+#define FIRST_BYTES 16384u
 #define WINDOW_MAX_LOG 27		/* zstd -19 and --long */
 #define XZ_MEMORY_MAX (80u << 20)	/* xz -9 */
 
 struct source {
-	int fd;
+	struct source_piece piece;
+	struct digest *raw, *plain;
 	source_progress *progress;
 	void *progress_arg;
 	enum codec codec;
@@ -29,6 +31,9 @@ struct source {
 	bool input_ended;
 	bool whole;		/* at the end of a frame or member */
 	bool ended;
+	const void *last;	/* given last */
+	size_t last_len;
+	bool unread;
 	uint8_t *in;
 	size_t in_at;
 	size_t in_len;
@@ -38,6 +43,33 @@ struct source {
 	ZSTD_DStream *zstd;
 };
 
+/* read(2) of the piece, up to LEN bytes. */
+static ssize_t
+read_piece(struct source *s, void *buf, size_t len)
+{
+	struct source_piece *piece = &s->piece;
+	ssize_t n;
+
+	if (piece->size < len)
+		len = piece->size;
+	do {
+		n = piece->size == SOURCE_REST ? read(piece->fd, buf, len) :
+		    pread(piece->fd, buf, len, (off_t)piece->offset);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0 && piece->size != SOURCE_REST) {
+		piece->offset += (uint64_t)n;
+		piece->size -= (uint64_t)n;
+	}
+	return n;
+}
+
+static int
+fail_read(char *err, size_t err_size)
+{
+	return errmsg(err, err_size, -errno, "reading the archive: %s",
+	    strerror(errno));
+}
+
 /* Refills IN when it is used up. */
 static int
 fill(struct source *s, char *err, size_t err_size)
@@ -46,12 +78,11 @@ fill(struct source *s, char *err, size_t err_size)
 
 	if (s->in_at < s->in_len || s->input_ended)
 		return 0;
-	do {
-		n = read(s->fd, s->in, IN_BYTES);
-	} while (n < 0 && errno == EINTR);
+	n = read_piece(s, s->in, IN_BYTES);
 	if (n < 0)
-		return errmsg(err, err_size, -errno, "reading the archive: %s",
-		    strerror(errno));
+		return fail_read(err, err_size);
+	if (s->raw != NULL)
+		digest_add(s->raw, s->in, (size_t)n);
 	s->in_at = 0;
 	s->in_len = (size_t)n;
 	s->input_ended = n == 0;
@@ -61,19 +92,16 @@ fill(struct source *s, char *err, size_t err_size)
 	return 0;
 }
 
-/* Enough of the beginning to tell the compression; a pipe may give little. */
+/* Enough of the beginning to tell what it is; a pipe may give little at once. */
 static int
 fill_first(struct source *s, char *err, size_t err_size)
 {
-	while (s->in_len < 8 && !s->input_ended) {
-		ssize_t n = read(s->fd, s->in + s->in_len,
+	while (s->in_len < FIRST_BYTES && !s->input_ended) {
+		ssize_t n = read_piece(s, s->in + s->in_len,
 		    IN_BYTES - s->in_len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return errmsg(err, err_size, -errno,
-			    "reading the archive: %s", strerror(errno));
+			return fail_read(err, err_size);
 		s->in_len += (size_t)n;
 		s->input_ended = n == 0;
 	}
@@ -115,16 +143,25 @@ start_codec(struct source *s, char *err, size_t err_size)
 	return ok ? 0 : errmsg(err, err_size, -ENOMEM, "out of memory");
 }
 
+void
+source_digest(struct source *s, struct digest *raw, struct digest *plain)
+{
+	s->raw = raw;
+	s->plain = plain;
+	if (raw != NULL)
+		digest_add(raw, s->in, s->in_len);
+}
+
 int
-source_open(int fd, source_progress *progress, void *arg, struct source **out,
-    char *err, size_t err_size)
+source_open(const struct source_piece *piece, source_progress *progress,
+    void *arg, struct source **out, char *err, size_t err_size)
 {
 	struct source *s = calloc(1, sizeof(*s));
 	int r = 0;
 
 	if (s == NULL)
 		return errmsg(err, err_size, -ENOMEM, "out of memory");
-	s->fd = fd;
+	s->piece = *piece;
 	s->progress = progress;
 	s->progress_arg = arg;
 	s->in = malloc(IN_BYTES);
@@ -259,6 +296,14 @@ source_read(struct source *s, const void **buf, size_t *len, char *err,
 	size_t made = 0;
 	int r;
 
+	if (s->unread) {
+		s->unread = false;
+		*buf = s->last;
+		*len = s->last_len;
+		return 0;
+	}
+	*buf = s->out;
+	*len = 0;
 	while (!s->ended && made == 0) {
 		if ((r = fill(s, err, err_size)) < 0)
 			return r;
@@ -266,12 +311,34 @@ source_read(struct source *s, const void **buf, size_t *len, char *err,
 			*buf = s->in + s->in_at;
 			*len = s->in_len - s->in_at;
 			s->in_at = s->in_len;
-			return 0;
+			break;
 		}
 		if ((r = step(s, &made, err, err_size)) < 0)
 			return r;
+		*buf = s->out;
+		*len = made;
 	}
-	*buf = s->out;
-	*len = made;
+	if (s->plain != NULL)
+		digest_add(s->plain, *buf, *len);
+	s->last = *buf;
+	s->last_len = *len;
 	return 0;
+}
+
+void
+source_unread(struct source *s)
+{
+	s->unread = true;
+}
+
+int
+source_skip(struct source *s)
+{
+	int r;
+
+	do {
+		s->in_at = s->in_len;
+		r = fill(s, NULL, 0);
+	} while (r == 0 && !s->input_ended);
+	return r;
 }

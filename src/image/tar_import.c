@@ -2,40 +2,45 @@
  * The import loop. libarchive parses tar and nothing else (decompression is
  * source.c's); each entry is put into the tree as it comes. Every error names
  * the entry, and the first one ends the import.
+ *
+ * Layers are as the image-spec's layer.md has them: .wh.NAME hides NAME, and
+ * .wh..wh..opq all of its directory, of the layers below. Other names that begin
+ * with .wh..wh. are what aufs kept for itself.
  */
 #include "image/tar_import.h"
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "image/errmsg.h"
-#include "image/source.h"
 #include "image/tar_attr.h"
-#include "image/tree.h"
 #include "privsep/util.h"
 
 #define TAR_BLOCK 512
 #define NAME_SHOWN 120
+#define WHITEOUT ".wh."
+#define WHITEOUT_LEN 4
+#define WHITEOUT_OF_AUFS ".wh..wh."
+#define WHITEOUT_OPAQUE ".wh..wh..opq"
 
+/* One tar under way. */
 struct import {
+	struct tar_import *im;
+	struct tree *tree;		/* its */
 	struct source *source;
 	struct archive *archive;
-	struct tree tree;
 	struct tar_attr attr;
 	char path[TREE_PATH_MAX];	/* of this entry, clean */
-	uint64_t entries;
-	uint64_t named;			/* entries that are not the root */
-	bool root_seen;
+	uint64_t entries;		/* of this tar */
 	int source_error;
 	char *err;
 	size_t err_size;
 };
 
-static const char *
-reason(int r)
+const char *
+tar_import_reason(int r)
 {
 	switch (-r) {
 	case ENOSPC:
@@ -54,7 +59,8 @@ reason(int r)
 	case EOVERFLOW:
 		return "too many names with the same hash in one directory";
 	case EMLINK:
-		return "more than 65000 hard links";
+		return "more than 65000 hard links, or more than 4096 to files "
+		    "of layers below";
 	case ENAMETOOLONG:
 		return "its name or target is too long";
 	case ENOTDIR:
@@ -86,16 +92,6 @@ static int
 fail(const struct import *im, int r, const char *why)
 {
 	return fail_named(im, r, im->path, why);
-}
-
-/* Errors without an entry to blame. */
-static int
-fail_image(const struct import *im, int r)
-{
-	if (r == -ENOSPC || r == -EDQUOT)
-		return errmsg(im->err, im->err_size, r, "%s", reason(r));
-	return errmsg(im->err, im->err_size, r, "writing the image: %s",
-	    reason(r));
 }
 
 static la_ssize_t
@@ -145,11 +141,11 @@ copy_data(struct import *im)
 			return fail_archive(im);
 		if (offset < 0)
 			return fail(im, -EBADMSG, "bad offset");
-		r = ext4_writer_file_data(im->tree.w, buf, len,
+		r = ext4_writer_file_data(im->tree->w, buf, len,
 		    (uint64_t)offset);
 		if (r < 0)
 			return fail(im, r, r == -EINVAL ?
-			    "its pieces are out of order" : reason(r));
+			    "its pieces are out of order" : tar_import_reason(r));
 	}
 }
 
@@ -162,15 +158,15 @@ add_file(struct import *im, struct archive_entry *entry, uint32_t dir,
 
 	if (size < 0)
 		return fail(im, -EBADMSG, "bad size");
-	r = ext4_writer_file_begin(im->tree.w, dir, name, &im->attr.ext4);
+	r = ext4_writer_file_begin(im->tree->w, dir, name, &im->attr.ext4);
 	if (r < 0)
-		return fail(im, r, reason(r));
+		return fail(im, r, tar_import_reason(r));
 	if ((r = copy_data(im)) < 0)
 		return r;
-	r = ext4_writer_file_end(im->tree.w, (uint64_t)size);
+	r = ext4_writer_file_end(im->tree->w, (uint64_t)size);
 	if (r < 0)
 		return fail(im, r, r == -EINVAL ?
-		    "it has more data than its size" : reason(r));
+		    "it has more data than its size" : tar_import_reason(r));
 	return 0;
 }
 
@@ -183,8 +179,8 @@ add_symlink(struct import *im, struct archive_entry *entry, uint32_t dir,
 
 	if (target == NULL || *target == '\0')
 		return fail(im, -EINVAL, "a symbolic link to nothing");
-	r = ext4_writer_symlink(im->tree.w, dir, name, target, &im->attr.ext4);
-	return r < 0 ? fail(im, r, reason(r)) : 0;
+	r = ext4_writer_symlink(im->tree->w, dir, name, target, &im->attr.ext4);
+	return r < 0 ? fail(im, r, tar_import_reason(r)) : 0;
 }
 
 static int
@@ -193,12 +189,12 @@ add_node(struct import *im, struct archive_entry *entry, uint32_t dir,
 {
 	int r;
 
-	r = ext4_writer_mknod(im->tree.w, dir, name, type,
+	r = ext4_writer_mknod(im->tree->w, dir, name, type,
 	    (uint32_t)archive_entry_rdevmajor(entry),
 	    (uint32_t)archive_entry_rdevminor(entry), &im->attr.ext4);
 	if (r == -EINVAL)
 		return fail(im, r, "a device number Linux does not have");
-	return r < 0 ? fail(im, r, reason(r)) : 0;
+	return r < 0 ? fail(im, r, tar_import_reason(r)) : 0;
 }
 
 /* A directory that is there already keeps what is in it. */
@@ -209,17 +205,20 @@ add_dir(struct import *im, uint32_t dir, const char *name)
 	int r;
 
 	if (*name == '\0') {
-		im->root_seen = true;
-		r = ext4_writer_set_attr(im->tree.w, EXT4_WRITER_ROOT,
+		im->im->root_seen = true;
+		r = ext4_writer_set_attr(im->tree->w, EXT4_WRITER_ROOT,
 		    &im->attr.ext4);
-	} else if ((r = ext4_writer_lookup(im->tree.w, dir, name,
+	} else if ((r = ext4_writer_lookup(im->tree->w, dir, name,
 	    &ino)) == 0) {
-		r = ext4_writer_set_attr(im->tree.w, ino, &im->attr.ext4);
+		r = ext4_writer_touch(im->tree->w, ino);
+		if (r == 0)
+			r = ext4_writer_set_attr(im->tree->w, ino,
+			    &im->attr.ext4);
 	} else if (r == -ENOENT) {
-		r = ext4_writer_mkdir(im->tree.w, dir, name, &im->attr.ext4,
+		r = ext4_writer_mkdir(im->tree->w, dir, name, &im->attr.ext4,
 		    &ino);
 	}
-	return r < 0 ? fail(im, r, reason(r)) : 0;
+	return r < 0 ? fail(im, r, tar_import_reason(r)) : 0;
 }
 
 /* Makes way for a new entry; a directory for a directory stays. */
@@ -228,18 +227,18 @@ replace(struct import *im, uint32_t dir, const char *name, bool is_dir)
 {
 	struct ext4_stat st;
 	uint32_t ino;
-	int r = ext4_writer_lookup(im->tree.w, dir, name, &ino);
+	int r = ext4_writer_lookup(im->tree->w, dir, name, &ino);
 
 	if (r == -ENOENT)
 		return 0;
-	if (r < 0 || (r = ext4_writer_stat(im->tree.w, ino, &st)) < 0)
-		return fail(im, r, reason(r));
+	if (r < 0 || (r = ext4_writer_stat(im->tree->w, ino, &st)) < 0)
+		return fail(im, r, tar_import_reason(r));
 	if (is_dir && S_ISDIR(st.mode))
 		return 0;
 	if (dir == EXT4_WRITER_ROOT && strcmp(name, "lost+found") == 0)
 		return fail(im, -EINVAL, "ext4 needs this to be a directory");
-	r = tree_remove(&im->tree, dir, name);
-	return r < 0 ? fail(im, r, reason(r)) : 0;
+	r = tree_remove(im->tree, dir, name);
+	return r < 0 ? fail(im, r, tar_import_reason(r)) : 0;
 }
 
 /* Finds what a hard link leads to, which has to come before it. */
@@ -253,12 +252,12 @@ link_target(struct import *im, const char *target, uint32_t *ino)
 	if (r == -EINVAL || (r == 0 && clean[0] == '\0'))
 		return fail(im, -EINVAL, "a hard link to outside the archive");
 	if (r == 0)
-		r = tree_lookup(&im->tree, clean, false, ino);
+		r = tree_lookup(im->tree, clean, false, ino);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return fail(im, -EINVAL,
 		    "a hard link to what is not in the archive before it");
-	if (r < 0 || (r = ext4_writer_stat(im->tree.w, *ino, &st)) < 0)
-		return fail(im, r, reason(r));
+	if (r < 0 || (r = ext4_writer_stat(im->tree->w, *ino, &st)) < 0)
+		return fail(im, r, tar_import_reason(r));
 	if (S_ISDIR(st.mode))
 		return fail(im, -EINVAL, "a hard link to a directory");
 	return 0;
@@ -274,15 +273,15 @@ add_hardlink(struct import *im, const char *target, uint32_t dir,
 
 	if ((r = link_target(im, target, &ino)) < 0)
 		return r;
-	if (ext4_writer_lookup(im->tree.w, dir, name, &old) == 0 && old == ino)
+	if (ext4_writer_lookup(im->tree->w, dir, name, &old) == 0 && old == ino)
 		return 0;
-	if ((r = ext4_writer_hold(im->tree.w, ino)) < 0)
-		return fail(im, r, reason(r));
+	if ((r = ext4_writer_hold(im->tree->w, ino)) < 0)
+		return fail(im, r, tar_import_reason(r));
 	if ((r = replace(im, dir, name, false)) < 0)
 		return r;
-	if ((r = ext4_writer_link(im->tree.w, dir, name, ino)) < 0 ||
-	    (r = ext4_writer_release(im->tree.w, ino)) < 0)
-		return fail(im, r, reason(r));
+	if ((r = ext4_writer_link(im->tree->w, dir, name, ino)) < 0 ||
+	    (r = ext4_writer_release(im->tree->w, ino)) < 0)
+		return fail(im, r, tar_import_reason(r));
 	return 0;
 }
 
@@ -324,10 +323,62 @@ set_implied(struct import *im)
 {
 	const struct timespec t = im->attr.ext4.mtime;
 
-	im->tree.implied = (struct ext4_attr){
+	im->tree->implied = (struct ext4_attr){
 		.mode = 0755,
 		.atime = t, .mtime = t, .ctime = t, .crtime = t,
 	};
+}
+
+/*
+ * Hides what lies below the layer at this entry's place. A directory that is not
+ * there has nothing to hide.
+ */
+static int
+add_whiteout(struct import *im, const char *dir_path, const char *name)
+{
+	struct ext4_stat st;
+	uint32_t dir;
+	int r = tree_lookup(im->tree, dir_path, true, &dir);
+
+	if (r == 0)
+		r = ext4_writer_stat(im->tree->w, dir, &st);
+	if (r == 0 && !S_ISDIR(st.mode))
+		return 0;
+	if (r == 0 && strcmp(name, WHITEOUT_OPAQUE) == 0) {
+		r = ext4_writer_opaque(im->tree->w, dir);
+	} else if (r == 0 && strncmp(name, WHITEOUT_OF_AUFS,
+	    sizeof(WHITEOUT_OF_AUFS) - 1) != 0) {
+		name += WHITEOUT_LEN;
+		if (*name == '\0' || strcmp(name, ".") == 0 ||
+		    strcmp(name, "..") == 0)
+			return fail(im, -EINVAL, "a whiteout of nothing");
+		r = ext4_writer_whiteout(im->tree->w, dir, name);
+	}
+	tree_forget(im->tree);
+	return r < 0 && r != -ENOENT && r != -ENOTDIR ?
+	    fail(im, r, tar_import_reason(r)) : 0;
+}
+
+static bool
+is_whiteout(const struct import *im)
+{
+	const char *slash = strrchr(im->path, '/');
+
+	return im->im->layer && strncmp(slash != NULL ? slash + 1 : im->path,
+	    WHITEOUT, WHITEOUT_LEN) == 0;
+}
+
+static int
+import_whiteout(struct import *im)
+{
+	char dir[TREE_PATH_MAX] = "";
+	const char *slash = strrchr(im->path, '/');
+
+	if (slash == NULL)
+		return add_whiteout(im, dir, im->path);
+	memcpy(dir, im->path, (size_t)(slash - im->path));
+	dir[slash - im->path] = '\0';
+	return add_whiteout(im, dir, slash + 1);
 }
 
 static int
@@ -342,9 +393,11 @@ import_entry(struct import *im, struct archive_entry *entry)
 		    "the archive has an entry without a name");
 	if ((r = tree_clean(raw, im->path)) < 0)
 		return fail_named(im, r, raw, r == -EINVAL ?
-		    "\"..\" in its name" : reason(r));
+		    "\"..\" in its name" : tar_import_reason(r));
+	if (is_whiteout(im))
+		return import_whiteout(im);
 	if ((r = tar_attr_read(entry, &im->attr)) < 0)
-		return fail(im, r, reason(r));
+		return fail(im, r, tar_import_reason(r));
 	set_implied(im);
 	if (im->path[0] == '\0') {
 		if (archive_entry_hardlink(entry) != NULL ||
@@ -352,9 +405,9 @@ import_entry(struct import *im, struct archive_entry *entry)
 			return fail(im, -EINVAL, "the root is no directory");
 		return add_dir(im, EXT4_WRITER_ROOT, "");
 	}
-	im->named++;
-	if ((r = tree_parent(&im->tree, im->path, &dir, &name)) < 0)
-		return fail(im, r, reason(r));
+	im->im->named++;
+	if ((r = tree_parent(im->tree, im->path, &dir, &name)) < 0)
+		return fail(im, r, tar_import_reason(r));
 	return add_entry(im, entry, dir, name);
 }
 
@@ -393,6 +446,7 @@ next_entry(struct import *im, struct archive_entry **entry)
 	if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
 		return fail_archive(im);
 	im->entries++;
+	im->im->entries++;
 	if (r == ARCHIVE_WARN && name_was_changed(im->archive))
 		return fail_named(im, -EINVAL, archive_entry_pathname(*entry),
 		    "a name that is not UTF-8 in a pax header");
@@ -413,52 +467,8 @@ drain(struct import *im)
 	return r;
 }
 
-static bool
-find_init(struct import *im)
-{
-	static const char *const paths[] = {
-		"sbin/init", "usr/sbin/init", "lib/systemd/systemd",
-		"usr/lib/systemd/systemd",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		struct ext4_stat st;
-		uint32_t ino;
-
-		if (tree_lookup(&im->tree, paths[i], true, &ino) == 0 &&
-		    ext4_writer_stat(im->tree.w, ino, &st) == 0 &&
-		    S_ISREG(st.mode))
-			return true;
-	}
-	return false;
-}
-
 static int
-finish(struct import *im, struct image_import_result *result)
-{
-	struct ext4_writer_result written;
-	struct image_import_result res = { .entries = im->entries };
-	int r;
-
-	if (im->named == 0)
-		return errmsg(im->err, im->err_size, -ENODATA,
-		    "the archive holds no files");
-	if ((r = drain(im)) < 0)
-		return r;
-	if (!im->root_seen && (r = ext4_writer_set_attr(im->tree.w,
-	    EXT4_WRITER_ROOT, &im->tree.implied)) < 0)
-		return fail_image(im, r);
-	res.has_init = find_init(im);
-	if ((r = ext4_writer_finish(im->tree.w, &written)) < 0)
-		return fail_image(im, r);
-	res.size_bytes = written.size_bytes;
-	res.content_bytes = written.content_bytes;
-	*result = res;
-	return 0;
-}
-
-static int
-run(struct import *im, struct image_import_result *result)
+run(struct import *im)
 {
 	struct archive_entry *entry = NULL;
 	int r;
@@ -470,39 +480,30 @@ run(struct import *im, struct image_import_result *result)
 	while ((r = next_entry(im, &entry)) == 1)
 		if ((r = import_entry(im, entry)) < 0)
 			return r;
-	return r < 0 ? r : finish(im, result);
+	return r < 0 ? r : drain(im);
 }
 
 int
-image_import_tar(int tar_fd, int out_fd,
-    void (*progress)(void *arg, uint64_t bytes_read), void *arg,
-    struct image_import_result *result, char *err, size_t err_size)
+tar_import(struct tar_import *args, struct source *s)
 {
 	struct import *im = calloc(1, sizeof(*im));
-	locale_t utf8, before;
 	int r;
 
 	if (im == NULL)
-		return errmsg(err, err_size, -ENOMEM, "out of memory");
-	im->err = err;
-	im->err_size = err_size;
-	/* For libarchive: names in pax headers are UTF-8, and stay so. */
-	utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	before = uselocale(utf8);
-	r = source_open(tar_fd, progress, arg, &im->source, err, err_size);
-	if (r == 0 && (r = ext4_writer_begin(out_fd, &im->tree.w)) < 0)
-		r = fail_image(im, r);
-	if (r == 0 && (im->archive = archive_read_new()) == NULL)
-		r = errmsg(err, err_size, -ENOMEM, "out of memory");
-	if (r == 0)
-		r = run(im, result);
+		return errmsg(args->err, args->err_size, -ENOMEM,
+		    "out of memory");
+	im->im = args;
+	im->tree = args->tree;
+	im->source = s;
+	im->err = args->err;
+	im->err_size = args->err_size;
+	im->archive = archive_read_new();
+	if (im->archive != NULL)
+		r = run(im);
+	else
+		r = errmsg(im->err, im->err_size, -ENOMEM, "out of memory");
 	if (im->archive != NULL)
 		archive_read_free(im->archive);
-	ext4_writer_free(im->tree.w);
-	source_close(im->source);
-	uselocale(before);
-	if (utf8 != (locale_t)0)
-		freelocale(utf8);
 	free(im);
 	return r;
 }

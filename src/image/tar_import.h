@@ -1,6 +1,6 @@
 /*
- * A root file system's tar becomes an ext4 image, in one pass and without a
- * name: tar in, image out, both fds, for a job that may open nothing.
+ * One tar into a tree: a root file system, or a layer of one. Only for
+ * image_import.c, which begins and completes the tree.
  */
 #ifndef BANGER_IMAGE_TAR_IMPORT_H
 #define BANGER_IMAGE_TAR_IMPORT_H
@@ -9,29 +9,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct image_import_result {
-	uint64_t size_bytes;	/* of the image */
-	uint64_t content_bytes;	/* file data in it, holes not counted */
-	uint64_t entries;	/* read from the tar */
-	bool has_init;		/* /sbin/init or systemd is there */
+#include "image/source.h"
+#include "image/tree.h"
+
+struct tar_import {
+	struct tree *tree;
+	bool layer;		/* names that begin with .wh. are whiteouts */
+	bool root_seen;		/* an entry described the root */
+	uint64_t entries;	/* so far, of all tars */
+	uint64_t named;		/* those that are not the root */
+	char *err;
+	size_t err_size;
 };
 
 /*
- * Imports the tar (plain or compressed with gzip, xz, zstd) that TAR_FD, a
- * file or a pipe, gives until its end into OUT_FD, an empty regular file open
- * for reading and writing. PROGRESS may be NULL; it is called with the bytes
- * read from TAR_FD so far. Both fds stay the caller's, nothing is synced.
- *
- * A later entry replaces an earlier one of the same name, whatever their
- * types; a directory keeps what is in it if it stays a directory. Extended
- * attributes outside user, trusted, security and POSIX ACLs are left out.
- *
- * 0 and *RESULT; or -errno with one line in ERR (printable ASCII), and OUT_FD
- * then holds garbage: -ENODATA empty, -EBADMSG damaged, cut off or no tar,
- * -EINVAL an entry that cannot be (the line names it), -ENOSPC, -ENOMEM, …
+ * Takes in all of S, to its very end. What earlier tars have put into the tree
+ * stays but for what this one replaces, or hides. 0, or -errno with a line in
+ * IM->err.
  */
-int	 image_import_tar(int tar_fd, int out_fd,
-	    void (*progress)(void *arg, uint64_t bytes_read), void *arg,
-	    struct image_import_result *result, char *err, size_t err_size);
+int	 tar_import(struct tar_import *im, struct source *s);
+
+/* In words, what -errno R of the writer or of the tree means. */
+const char *tar_import_reason(int r);
 
 #endif

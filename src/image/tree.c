@@ -104,6 +104,9 @@ walk(struct tree *t, struct walk *k, uint32_t *ino)
 		    (r = ext4_writer_stat(t->w, *ino, &st)) < 0)
 			return r;
 		if (S_ISDIR(st.mode)) {
+			if (k->create &&
+			    (r = ext4_writer_touch(t->w, *ino)) < 0)
+				return r;
 			k->dir = *ino;
 			continue;
 		}
@@ -169,10 +172,15 @@ tree_lookup(struct tree *t, const char *path, bool follow, uint32_t *ino)
 	return walk_from_root(t, path, false, follow, ino);
 }
 
+void
+tree_forget(struct tree *t)
+{
+	t->parent_ino = 0;
+}
+
 int
 tree_remove(struct tree *t, uint32_t dir, const char *name)
 {
-	/* What was found through this name may be gone. */
-	t->parent_ino = 0;
+	tree_forget(t);
 	return ext4_writer_remove(t->w, dir, name);
 }

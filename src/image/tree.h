@@ -37,7 +37,8 @@ int	 tree_clean(const char *name, char out[TREE_PATH_MAX]);
 
 /*
  * Finds the directory that the clean, not empty PATH's last component is or
- * will be in, making directories that are missing. *NAME points into PATH.
+ * will be in, making directories that are missing; all of them are then a part
+ * of the layer, if there is one (ext4_writer_layer). *NAME points into PATH.
  * 0, -ENOTDIR when something on the way is no directory, -ELOOP above 40
  * links, or what the writer says.
  */
@@ -50,6 +51,9 @@ int	 tree_parent(struct tree *t, const char *path, uint32_t *dir,
  */
 int	 tree_lookup(struct tree *t, const char *path, bool follow,
 	    uint32_t *ino);
+
+/* Forgets what was found: something may have been removed behind its back. */
+void	 tree_forget(struct tree *t);
 
 /* Removes NAME from DIR with all below it. 0, -ENOENT, or -errno. */
 int	 tree_remove(struct tree *t, uint32_t dir, const char *name);

@@ -43,7 +43,7 @@ answer_image(struct peer *peer, const char *name)
 		peer_refuse(peer, &f);
 		return;
 	}
-	image_row_show(&result, "image", &image->row);
+	image_row_show(&result, "image", &image->row, true);
 	peer_answer(peer, &result, -1);
 }
 
@@ -171,7 +171,7 @@ api_image_list(struct peer *peer, const cJSON *line)
 	json_open(&result, "images", '[');
 	list_each(node, following, &peer->w->images)
 		image_row_show(&result, NULL,
-		    &list_entry(node, struct image, node)->row);
+		    &list_entry(node, struct image, node)->row, false);
 	json_close(&result, ']');
 	peer_answer(peer, &result, -1);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "privsep/log.h"
 #include "worker/api.h"
 #include "worker/machine_disk.h"
@@ -448,7 +449,7 @@ on_connected(void *arg, int fd)
 	struct peer *peer = arg;
 	const struct machine *m = machine_by_id(peer->w, peer->request.vm);
 	char nonce[2 * STREAM_NONCE_SIZE + 1];
-	size_t i;
+	const struct image *image;
 
 	if (m == NULL) {
 		close_fdp(&fd);
@@ -459,11 +460,12 @@ on_connected(void *arg, int fd)
 		refuse_stream(peer, m, fd);
 		return;
 	}
-	for (i = 0; i < STREAM_NONCE_SIZE; i++)
-		snprintf(nonce + 2 * i, 3, "%02x",
-		    peer->request.stream.nonce[i]);
+	hex_write(peer->request.stream.nonce, STREAM_NONCE_SIZE, nonce);
 	json_text(&result, "nonce", nonce);
 	json_text(&result, "init", m->row.init_none ? "none" : "image");
+	image = image_find(peer->w, m->row.image);
+	if (image != NULL && image->row.config != NULL)
+		json_raw(&result, "config", image->row.config);
 	peer_answer(peer, &result, fd);
 }
 

@@ -9,13 +9,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "image/oci.h"
 #include "privsep/log.h"
 #include "worker/work.h"
 
 enum { IMPORT_FILES_MAX = 3 };
 
-static const char *const image_files[] = { "ext4" };
+/* What a job writes, in the order of its fds; of an image only the first stays. */
+static const char *const image_files[] = { "ext4", "config", "spool" };
 static const char *const kernel_files[] = { "vmlinuz", "vmlinux", "initrd" };
+enum { FILE_EXT4, FILE_CONFIG };
 enum { FILE_VMLINUZ, FILE_VMLINUX, FILE_INITRD };
 
 struct import {
@@ -28,6 +31,13 @@ struct import {
 	void (*done)(void *arg, const struct failure *f);
 	void *arg;
 };
+
+static void
+image_free(struct image *image)
+{
+	free(image->row.config);
+	free(image);
+}
 
 struct image *
 image_find(struct worker *w, const char *name)
@@ -82,9 +92,12 @@ load_image(void *arg, const char *name, const cJSON *tree)
 
 	if (image == NULL)
 		return -ENOMEM;
-	if (image_row_read(name, tree, &image->row) < 0 ||
-	    !file_is(w, STORE_IMAGES, name, "ext4", image->row.size_bytes))
+	if (image_row_read(name, tree, &image->row) < 0)
 		return -EINVAL;
+	if (!file_is(w, STORE_IMAGES, name, "ext4", image->row.size_bytes)) {
+		free(image->row.config);
+		return -EINVAL;
+	}
 	node = &image->node;
 	list_insert(&w->images, node);
 	image = NULL;
@@ -146,7 +159,7 @@ catalog_free(struct worker *w)
 	struct list *node, *following;
 
 	list_each(node, following, &w->images)
-		free(list_entry(node, struct image, node));
+		image_free(list_entry(node, struct image, node));
 	list_each(node, following, &w->kernels)
 		free(list_entry(node, struct kernel, node));
 	list_init(&w->images);
@@ -219,7 +232,7 @@ image_delete(struct worker *w, const char *name, struct failure *f)
 	if (image == NULL)
 		return 0;
 	list_remove(&image->node);
-	free(image);
+	image_free(image);
 	return 0;
 }
 
@@ -284,6 +297,40 @@ commit_file(const struct import *import, const char *suffix)
 	    import->name, suffix);
 }
 
+/* What the image says it is to run. 0 or -errno. */
+static int
+take_config(const struct import *import, struct image_row *row)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(OCI_CONFIG_MAX);
+	_cleanup_json_ cJSON *tree = NULL;
+	char name[STORE_NAME_BYTES];
+	int r;
+
+	tmp_name(import, image_files[FILE_CONFIG], name);
+	r = store_tmp_read(&import->w->store, name, &text);
+	if (r < 0)
+		return r;
+	tree = json_parse(text.data, text.len);
+	return tree == NULL ? -EINVAL : image_config_copy(tree, &row->config);
+}
+
+static int
+fill_image_row(struct image_row *row, const struct import *import,
+    const struct image_import_result *result)
+{
+	memcpy(row->name, import->name, sizeof(row->name));
+	row->size_bytes = result->size_bytes;
+	row->content_bytes = result->content_bytes;
+	row->entries = result->entries;
+	row->has_init = result->has_init;
+	row->created_s = worker_now_s();
+	if (result->layers == 0)
+		return 0;
+	row->layers = result->layers;
+	digest_text(result->digest, row->digest);
+	return take_config(import, row);
+}
+
 /* 0, or -errno and nothing of the image stays. */
 static int
 finish_image(const struct import *import,
@@ -296,20 +343,16 @@ finish_image(const struct import *import,
 
 	if (image == NULL)
 		return -ENOMEM;
-	memcpy(image->row.name, import->name, sizeof(image->row.name));
-	image->row.size_bytes = result->size_bytes;
-	image->row.content_bytes = result->content_bytes;
-	image->row.entries = result->entries;
-	image->row.has_init = result->has_init;
-	image->row.created_s = worker_now_s();
+	r = fill_image_row(&image->row, import, result);
+	if (r == 0)
+		r = commit_file(import, image_files[FILE_EXT4]);
 	image_row_write(&row, &image->row);
-	r = commit_file(import, image_files[0]);
 	if (r == 0)
 		r = store_save(&w->store, STORE_IMAGES, import->name, &row,
 		    true);
 	if (r < 0) {
 		remove_files(w, STORE_IMAGES, import->name);
-		free(image);
+		image_free(image);
 		return r;
 	}
 	(void)store_remove(&w->store, STORE_IMAGES, import->name, "json.bad");

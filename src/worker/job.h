@@ -14,7 +14,7 @@
 
 #include "base/event.h"
 #include "image/kernel_import.h"
-#include "image/tar_import.h"
+#include "image/image_file.h"
 
 enum { JOB_FDS_MAX = 5, JOB_TEXT_BYTES = 384 };
 

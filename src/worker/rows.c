@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/stream.h"
 #include "privsep/check.h"
 #include "privsep/log.h"
 
@@ -289,10 +290,32 @@ machine_row_show(struct buf *buf, const char *key,
 }
 
 int
+image_config_copy(const cJSON *config, char **out)
+{
+	const char *user, *workdir;
+	const cJSON *env, *entrypoint, *cmd;
+	const struct json_field fields[] = {
+		{ "user", JSON_TEXT, true, 0, EXEC_USER_MAX, &user },
+		{ "workdir", JSON_TEXT, true, 0, EXEC_CWD_MAX, &workdir },
+		{ "env", JSON_TEXTS, true, 0, 0, &env },
+		{ "entrypoint", JSON_TEXTS, true, 0, 0, &entrypoint },
+		{ "cmd", JSON_TEXTS, true, 0, 0, &cmd },
+	};
+
+	if (read_fields("an image's configuration", config, fields,
+	    ARRAY_SIZE(fields)) < 0)
+		return -EINVAL;
+	*out = cJSON_PrintUnformatted(config);
+	return *out != NULL ? 0 : -ENOMEM;
+}
+
+int
 image_row_read(const char *name, const cJSON *tree, struct image_row *out)
 {
 	struct image_row row = { .size_bytes = 0 };
-	const char *own_name;
+	const char *own_name, *digest = "";
+	const cJSON *config = NULL;
+	uint8_t sha256[DIGEST_BYTES];
 	uint32_t version = 0;
 	const struct json_field fields[] = {
 		{ "version", JSON_U32, true, ROW_VERSION, ROW_VERSION,
@@ -302,15 +325,38 @@ image_row_read(const char *name, const cJSON *tree, struct image_row *out)
 		{ "content_bytes", JSON_U64, true, 0, 0, &row.content_bytes },
 		{ "entries", JSON_U64, true, 0, 0, &row.entries },
 		{ "has_init", JSON_BOOL, true, 0, 0, &row.has_init },
+		{ "layers", JSON_U32, false, 0, 0, &row.layers },
+		{ "digest", JSON_TEXT, false, 0, 0, &digest },
+		{ "config", JSON_OBJECT, false, 0, 0, &config },
 		{ "created_s", JSON_U64, true, 0, 0, &row.created_s },
 	};
 
 	if (read_fields(name, tree, fields, ARRAY_SIZE(fields)) < 0 ||
 	    check_object_name(own_name) < 0 || strcmp(name, own_name) != 0 ||
-	    copy_text(row.name, sizeof(row.name), own_name) < 0)
+	    copy_text(row.name, sizeof(row.name), own_name) < 0 ||
+	    (digest[0] != '\0' && digest_parse(digest, sha256) < 0) ||
+	    copy_text(row.digest, sizeof(row.digest), digest) < 0 ||
+	    (config != NULL && image_config_copy(config, &row.config) < 0))
 		return -EINVAL;
 	*out = row;
 	return 0;
+}
+
+/* What both the file and the API have of a container image. */
+static void
+put_origin(struct buf *buf, const struct image_row *row)
+{
+	if (row->layers != 0)
+		json_number(buf, "layers", row->layers);
+	if (row->digest[0] != '\0')
+		json_text(buf, "digest", row->digest);
+}
+
+static void
+put_config(struct buf *buf, const struct image_row *row)
+{
+	if (row->config != NULL)
+		json_raw(buf, "config", row->config);
 }
 
 void
@@ -323,13 +369,16 @@ image_row_write(struct buf *buf, const struct image_row *row)
 	json_number(buf, "content_bytes", row->content_bytes);
 	json_number(buf, "entries", row->entries);
 	json_bool(buf, "has_init", row->has_init);
+	put_origin(buf, row);
+	put_config(buf, row);
 	json_number(buf, "created_s", row->created_s);
 	json_close(buf, '}');
 	buf_puts(buf, "\n");
 }
 
 void
-image_row_show(struct buf *buf, const char *key, const struct image_row *row)
+image_row_show(struct buf *buf, const char *key, const struct image_row *row,
+    bool config)
 {
 	json_open(buf, key, '{');
 	json_text(buf, "name", row->name);
@@ -337,6 +386,9 @@ image_row_show(struct buf *buf, const char *key, const struct image_row *row)
 	json_number(buf, "content_bytes", row->content_bytes);
 	json_number(buf, "entries", row->entries);
 	json_bool(buf, "has_init", row->has_init);
+	put_origin(buf, row);
+	if (config)
+		put_config(buf, row);
 	put_time(buf, "created", row->created_s);
 	json_close(buf, '}');
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/json.h"
 #include "privsep/proto.h"
 
@@ -61,6 +62,9 @@ struct image_row {
 	uint64_t content_bytes;
 	uint64_t entries;
 	bool has_init;
+	uint32_t layers;		/* of a container image; 0: of none */
+	char digest[DIGEST_TEXT];	/* of its manifest, or its id, or "" */
+	char *config;			/* what it is to run, or NULL; see below */
 	uint64_t created_s;
 };
 
@@ -85,8 +89,16 @@ void	 machine_id_text(uint64_t id, char out[VM_ID_HEX + 1]);
 void	 ipv4_text(uint32_t ipv4, char out[16]);
 
 /*
+ * Takes over what an image says it is to run, as oci_config_read() writes it: a
+ * JSON object, whose members are checked. 0 and *OUT, which is the caller's to
+ * free, or -EINVAL, or -ENOMEM.
+ */
+int	 image_config_copy(const cJSON *config, char **out);
+
+/*
  * Fill *ROW from the row file NAME.json parsed as TREE. 0, or -EINVAL for
- * anything that the writers below would not write.
+ * anything that the writers below would not write. An image's config is the
+ * caller's to free.
  */
 int	 machine_row_read(const char *name, const cJSON *tree,
 	    struct machine_row *row);
@@ -103,11 +115,14 @@ void	 kernel_row_write(struct buf *buf, const struct kernel_row *row);
 /* Append id, name and state, members of an object that is not the row's. */
 void	 machine_row_name(struct buf *buf, const struct machine_row *row);
 
-/* Append the API's object as member KEY (NULL: array element). */
+/*
+ * Append the API's object as member KEY (NULL: array element); an image's CONFIG,
+ * which can be long, only where one is shown alone.
+ */
 void	 machine_row_show(struct buf *buf, const char *key,
 	    const struct machine_row *row, int32_t pid);
 void	 image_row_show(struct buf *buf, const char *key,
-	    const struct image_row *row);
+	    const struct image_row *row, bool config);
 void	 kernel_row_show(struct buf *buf, const char *key,
 	    const struct kernel_row *row);
 

@@ -320,6 +320,15 @@ store_tmp(struct store *store, const char *name, enum store_mode mode)
 	return fd < 0 ? -errno : fd;
 }
 
+int
+store_tmp_read(struct store *store, const char *name, struct buf *text)
+{
+	_cleanup_close_ int fd = openat(store->tmp, name,
+	    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : buf_read_all(text, fd);
+}
+
 void
 store_tmp_remove(struct store *store, const char *name)
 {

@@ -87,6 +87,10 @@ enum store_mode { STORE_PRIVATE = 0600, STORE_SHARED = 0644 };
 int	 store_tmp(struct store *store, const char *name,
 	    enum store_mode mode);
 
+/* Appends all of tmp/NAME to TEXT. 0, -EFBIG above its limit, or -errno. */
+int	 store_tmp_read(struct store *store, const char *name,
+	    struct buf *text);
+
 /* Removes tmp/NAME, errors ignored. */
 void	 store_tmp_remove(struct store *store, const char *name);
 

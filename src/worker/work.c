@@ -114,11 +114,13 @@ int
 work_import_image(struct job_context *context)
 {
 	struct job_report *report = &context->report;
-	int r = image_import_tar(context->fds[0], context->fds[1],
-	    job_progress, context, &report->image, report->text,
-	    sizeof(report->text));
+	const struct image_file file = { .in = context->fds[0],
+		.out = context->fds[1], .config = context->fds[2],
+		.spool = context->fds[3] };
+	int r = image_file_import(&file, job_progress, context,
+	    &report->image, report->text, sizeof(report->text));
 
-	if (r == 0 && fdatasync(context->fds[1]) < 0)
+	if (r == 0 && fdatasync(file.out) < 0)
 		r = -errno;
 	return r;
 }

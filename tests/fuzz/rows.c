@@ -8,7 +8,7 @@
 #include "worker/rows.h"
 
 /* Read, written, read and written again: the same text. */
-#define ROW_OF(kind, tree, name) do {                                          \
+#define ROW_OF(kind, tree, name, release) do {                                          \
 	struct kind##_row row, again;                                          \
 	struct buf once = BUF_INIT(65536), twice = BUF_INIT(65536);            \
 	cJSON *copy;                                                           \
@@ -27,9 +27,20 @@
 	must(!once.failed);                                                    \
 	buf_free(&once);                                                       \
 	buf_free(&twice);                                                      \
+	release(&row);                                                         \
+	release(&again);                                                       \
 } while (0)
 
 #define machine_row_show(buf, key, row) machine_row_show(buf, key, row, 1)
+#define image_row_show(buf, key, row) image_row_show(buf, key, row, true)
+
+#define keep(row) ((void)(row))
+
+static void
+free_image(struct image_row *row)
+{
+	free(row->config);
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -40,9 +51,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (tree == NULL)
 		return 0;
 	must(cJSON_IsObject(tree));
-	ROW_OF(machine, tree, "0123456789ab");
-	ROW_OF(image, tree, "img");
-	ROW_OF(kernel, tree, "krn");
+	ROW_OF(machine, tree, "0123456789ab", keep);
+	ROW_OF(image, tree, "img", free_image);
+	ROW_OF(kernel, tree, "krn", keep);
 	cJSON_Delete(tree);
 	return 0;
 }

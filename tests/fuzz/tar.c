@@ -7,7 +7,7 @@
 #include <ext2fs/ext2fs.h>
 #include <stdio.h>
 
-#include "image/tar_import.h"
+#include "image/image_file.h"
 
 enum { BLOCK = 512, ENTRIES_MAX = 64 };
 
@@ -128,18 +128,23 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct input in = { data, len };
 	struct image_import_result result;
-	int before = lowest_fd(), tar, out;
+	int before = lowest_fd();
+	struct image_file file;
 	char err[256] = "";
 	int r;
 
-	tar = take_u8(&in) % 4 == 0 ? memory_file(in) : made_tar(&in);
-	out = memory_file((struct input){ NULL, 0 });
-	r = image_import_tar(tar, out, NULL, NULL, &result, err, sizeof(err));
+	file.in = take_u8(&in) % 4 == 0 ? memory_file(in) : made_tar(&in);
+	file.out = memory_file((struct input){ NULL, 0 });
+	file.config = memory_file((struct input){ NULL, 0 });
+	file.spool = memory_file((struct input){ NULL, 0 });
+	r = image_file_import(&file, NULL, NULL, &result, err, sizeof(err));
 	must((r == 0) == (err[0] == '\0'));
 	if (r == 0)
-		check_image(out);
-	close(tar);
-	close(out);
+		check_image(file.out);
+	close(file.in);
+	close(file.out);
+	close(file.config);
+	close(file.spool);
 	must(lowest_fd() == before);
 	return 0;
 }

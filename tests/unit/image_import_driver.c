@@ -1,13 +1,15 @@
 /*
- * image-import-driver FILE|- OUT: imports a tar into a new image as the job
+ * image-import-driver FILE|- OUT: imports a file into a new image as the job
  * does, and prints what came out: "key value" lines for the scripts. With
  * -m the process's peak memory (VmHWM) as well.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "image/tar_import.h"
+#include "image/image_file.h"
+#include "image/oci.h"
 #include "privsep/util.h"
 
 static void
@@ -35,24 +37,33 @@ count(void *arg, uint64_t bytes_read)
 static int
 import(const char *in, const char *out)
 {
-	_cleanup_close_ int tar_fd = -1, out_fd = -1;
-	struct image_import_result res;
+	_cleanup_close_ int in_fd = -1, out_fd = -1, config_fd = -1;
+	_cleanup_close_ int spool_fd = -1;
+	struct image_import_result res = { 0 };
+	struct image_file file;
+	char config[OCI_CONFIG_MAX + 1] = "";
 	char err[512] = "";
 	uint64_t bytes_read = 0;
 	int r;
 
-	tar_fd = strcmp(in, "-") == 0 ? dup(0) : open(in, O_RDONLY | O_CLOEXEC);
+	in_fd = strcmp(in, "-") == 0 ? dup(0) : open(in, O_RDONLY | O_CLOEXEC);
+	config_fd = memfd_create("config", MFD_CLOEXEC);
+	spool_fd = open("/var/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	out_fd = open(out, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (tar_fd < 0 || out_fd < 0) {
-		perror(tar_fd < 0 ? in : out);
+	if (in_fd < 0 || out_fd < 0 || config_fd < 0 || spool_fd < 0) {
+		perror(in_fd < 0 ? in : out);
 		return 2;
 	}
-	r = image_import_tar(tar_fd, out_fd, count, &bytes_read, &res, err,
+	file = (struct image_file){ in_fd, out_fd, config_fd, spool_fd };
+	r = image_file_import(&file, count, &bytes_read, &res, err,
 	    sizeof(err));
 	if (r < 0) {
 		fprintf(stderr, "%s\n", err);
 		return 1;
 	}
+	if (pread(config_fd, config, sizeof(config) - 1, 0) < 0)
+		return 2;
+	printf("layers %u\nconfig %s\n", res.layers, config);
 	printf("size %ju\ncontent %ju\nentries %ju\ninit %d\nread %ju\n",
 	    (uintmax_t)res.size_bytes, (uintmax_t)res.content_bytes,
 	    (uintmax_t)res.entries, res.has_init, (uintmax_t)bytes_read);

@@ -96,8 +96,8 @@ refused(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct kernel_source source _cleanup_source_ =
-		    KERNEL_SOURCE_NONE;
+		struct source_fd source _cleanup_source_ =
+		    SOURCE_FD_NONE;
 		char err[API_TEXT_MAX] = "";
 
 		if (kernel_source_open(&source, rows[i].path, rows[i].modules,
@@ -117,7 +117,7 @@ refused(void **state)
 static void
 sources(void **state)
 {
-	struct kernel_source source = KERNEL_SOURCE_NONE;
+	struct source_fd source = SOURCE_FD_NONE;
 	char err[API_TEXT_MAX], block[512];
 	struct stat a, b;
 	const char *path = make("x.deb", "!<arch>\n", 0, 4096);
@@ -129,7 +129,7 @@ sources(void **state)
 	assert_int_equal(a.st_ino, b.st_ino);
 	assert_int_equal(lseek(source.fd, 0, SEEK_CUR), 0);
 	assert_int_equal(source.packer, 0);
-	kernel_source_close(&source);
+	source_fd_close(&source);
 	assert_int_equal(source.fd, -1);
 	unlink(path);
 
@@ -138,7 +138,7 @@ sources(void **state)
 	assert_int_equal(read_full(source.fd, block, sizeof(block)), 0);
 	assert_memory_equal(block + 257, "ustar", 6);
 	/* Closed before it is read to its end: the packer goes as well. */
-	kernel_source_close(&source);
+	source_fd_close(&source);
 	unlink(path);
 }
 

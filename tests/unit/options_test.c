@@ -138,7 +138,7 @@ refused(void **state)
 		{ "vm run --name a --name b", "given twice" },
 		{ "vm run --rm --rm", "given twice" },
 		{ "vm run --", "no command after --" },
-		{ "vm run ls", "a command goes after --" },
+		{ "vm run img ls", "a command goes after --" },
 		{ "vm run --rm ls -la", "a command goes after --" },
 		{ "vm exec web ls -la", "`-- ls`" },
 		{ "vm exec", "VM is missing" },
@@ -149,7 +149,7 @@ refused(void **state)
 		{ "vm list -- a", "unexpected \"a\"" },
 		{ "vm list --jsn", "did you mean --json?" },
 		{ "vm delete", "VM is missing" },
-		{ "image import --name x", "FILE is missing" },
+		{ "image import --name x", "PATH is missing" },
 		{ "version now", "unexpected \"now\"" },
 	};
 	struct args args;
