@@ -1,6 +1,7 @@
 /*
- * A tar becomes an ext4 image: any bytes, or a tar that is made of the input so
- * that its check sums are right. What is imported must be a file system.
+ * A tar, or layers, become an ext4 image: any bytes, or tars that are made of the
+ * input so that their check sums are right. What is imported must be a file
+ * system.
  */
 #include "fuzz.h"
 
@@ -9,7 +10,7 @@
 
 #include "image/image_file.h"
 
-enum { BLOCK = 512, ENTRIES_MAX = 64 };
+enum { BLOCK = 512, ENTRIES_MAX = 64, LAYERS_MAX = 4 };
 
 /* POSIX ustar, as far as it is filled in. */
 struct header {
@@ -23,7 +24,8 @@ static void
 name(struct input *in, char *out, size_t size)
 {
 	static const char *const parts[] = { "a", "b", "c", "..", ".", "",
-		"dir", ".wh.a", "sbin", "init", "lost+found", "caf\xc3\xa9" };
+		"dir", ".wh.a", "sbin", "init", "lost+found", "caf\xc3\xa9",
+		".wh..wh..opq" };
 	uint8_t count = take_u8(in) % 4 + 1;
 	size_t at = 0;
 
@@ -123,17 +125,48 @@ check_image(int fd)
 	ext2fs_close_free(&fs);
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void
+layers(struct input *in)
 {
-	struct input in = { data, len };
+	struct image_layer all[LAYERS_MAX];
 	struct image_import_result result;
-	int before = lowest_fd();
+	int out = memory_file((struct input){ NULL, 0 }), r;
+	uint32_t count = take_u8(in) % LAYERS_MAX + 1, i;
+	char err[256] = "";
+
+	for (i = 0; i < count; i++) {
+		struct input piece = i + 1 < count ? take_piece(in) : *in;
+		int fd = made_tar(&piece);
+		uint64_t size = (uint64_t)lseek(fd, 0, SEEK_END);
+		void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+		must(map != MAP_FAILED);
+		all[i].piece = (struct source_piece){ fd, 0, size };
+		all[i].digest_of = take_u8(in) % 2 == 0 ? LAYER_OF_TAR :
+		    LAYER_OF_FILE;
+		digest_of(map, size, all[i].sha256);
+		munmap(map, size);
+	}
+	r = image_import_layers(all, count, out, NULL, NULL, &result, err,
+	    sizeof(err));
+	must((r == 0) == (err[0] == '\0'));
+	must(strstr(err, "digest") == NULL);
+	if (r == 0)
+		check_image(out);
+	for (i = 0; i < count; i++)
+		close(all[i].piece.fd);
+	close(out);
+}
+
+static void
+one_file(struct input *in, bool made)
+{
+	struct image_import_result result;
 	struct image_file file;
 	char err[256] = "";
 	int r;
 
-	file.in = take_u8(&in) % 4 == 0 ? memory_file(in) : made_tar(&in);
+	file.in = made ? made_tar(in) : memory_file(*in);
 	file.out = memory_file((struct input){ NULL, 0 });
 	file.config = memory_file((struct input){ NULL, 0 });
 	file.spool = memory_file((struct input){ NULL, 0 });
@@ -145,6 +178,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	close(file.out);
 	close(file.config);
 	close(file.spool);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct input in = { data, len };
+	int before = lowest_fd();
+	uint8_t how = take_u8(&in) % 4;
+
+	if (how == 3)
+		layers(&in);
+	else
+		one_file(&in, how != 0);
 	must(lowest_fd() == before);
 	return 0;
 }
