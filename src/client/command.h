@@ -112,6 +112,8 @@ int	 cmd_vm_ports(struct client *client, const struct args *args);
 int	 cmd_vm_stats(struct client *client, const struct args *args);
 int	 cmd_vm_logs(struct client *client, const struct args *args);
 int	 cmd_image_import(struct client *client, const struct args *args);
+int	 cmd_image_pull(struct client *client, const struct args *args);
+int	 cmd_image_cache_prune(struct client *client, const struct args *args);
 int	 cmd_image_list(struct client *client, const struct args *args);
 int	 cmd_image_show(struct client *client, const struct args *args);
 int	 cmd_image_delete(struct client *client, const struct args *args);

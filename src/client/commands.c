@@ -98,6 +98,17 @@ static const struct flag image_import_flags[] = {
 	{ 0 },
 };
 
+static const struct flag image_pull_flags[] = {
+	{ FLAG_NAME, 'n', false, "name", "N",
+	    "name of the image here (of REF's last part and its tag)" },
+	{ FLAG_CA, 0, false, "ca", "FILE",
+	    "trust the authorities in FILE (PEM) and no others" },
+	{ FLAG_PLAIN_HTTP, 0, false, "plain-http", NULL,
+	    "speak HTTP with REF's registry" },
+	HELP_FLAG,
+	{ 0 },
+};
+
 static const struct flag kernel_import_flags[] = {
 	{ FLAG_NAME, 'n', false, "name", "N",
 	    "name of the new kernel (\"default\")" },
@@ -200,6 +211,17 @@ const struct command commands[] = {
 	    "`docker save` writes it, or the tar of a root file system; plain or compressed\n"
 	    "with gzip, xz or zstd. - reads it from standard input.",
 	    WORDS(image_import_flags, "PATH", 1, 1), EXIT_FAILED, cmd_image_import },
+	{ "image pull", "pull", "[FLAG...] REF",
+	    "pull a container image from a registry",
+	    "REF is as for docker: debian, debian:bookworm, ghcr.io/a/b@sha256:...; its\n"
+	    "credentials are those of `docker login`. What is here already is not fetched\n"
+	    "again, and an image that has not changed is left alone.",
+	    WORDS(image_pull_flags, "REF", 1, 1), EXIT_FAILED, cmd_image_pull },
+	{ "image cache prune", NULL, "",
+	    "free what is kept of images' layers",
+	    "Layers of pulled images are kept, so that those which share them are there\n"
+	    "sooner. No image needs them once it is pulled.",
+	    WORDS(no_flags, "", 0, 0), EXIT_FAILED, cmd_image_cache_prune },
 	{ "image list", "image ls,images", "[--json]",
 	    "list the images", NULL,
 	    WORDS(json_flags, "", 0, 0), EXIT_FAILED, cmd_image_list },

@@ -15,6 +15,7 @@ enum { ARGS_WORDS = 64, ARGS_GIVEN = 256, ARGS_ERROR = 512 };
 /* Every flag of every command. */
 enum flag_id {
 	FLAG_ALL = 1,
+	FLAG_CA,
 	FLAG_CONFIG,
 	FLAG_CPUS,
 	FLAG_DETACH,
@@ -36,6 +37,7 @@ enum flag_id {
 	FLAG_NAT,
 	FLAG_NO_NAT,
 	FLAG_OWNER,
+	FLAG_PLAIN_HTTP,
 	FLAG_PURGE,
 	FLAG_RM,
 	FLAG_TIMEOUT,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/reference.h"
 #include "base/stream.h"
 #include "client/size.h"
 #include "privsep/check.h"
@@ -50,8 +51,11 @@ static int
 read_image(const struct args *args, struct vm_spec *spec, char err[ARGS_ERROR])
 {
 	const char *word = args->words[0];
+	struct reference ref;
 
-	if (read_object(args, FLAG_IMAGE, "image", &spec->image, err) < 0)
+	spec->image = args_value(args, FLAG_IMAGE);
+	if (spec->image != NULL && reference_parse(spec->image, &ref) < 0 &&
+	    read_object(args, FLAG_IMAGE, "image", &spec->image, err) < 0)
 		return -EINVAL;
 	if (args->word_count == 0)
 		return 0;
@@ -60,7 +64,8 @@ read_image(const struct args *args, struct vm_spec *spec, char err[ARGS_ERROR])
 		    "image; a command goes after --", spec->image, word);
 	spec->image = word;
 	spec->image_is_word = true;
-	return check_object_name(word) == 0 ? 0 :
+	return check_object_name(word) == 0 ||
+	    reference_parse(word, &ref) == 0 ? 0 :
 	    wrong(err, "%s: not an image's name; a command goes after --",
 	    word);
 }

@@ -18,6 +18,7 @@ static const struct field image_fields[] = {
 	{ "has_init", "INIT", FIELD_BOOL },
 	{ "layers", NULL, FIELD_NUMBER },
 	{ "digest", NULL, FIELD_TEXT },
+	{ "reference", NULL, FIELD_TEXT },
 	{ "created", "AGE", FIELD_AGE },
 	{ NULL, NULL, FIELD_TEXT },
 };

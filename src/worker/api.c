@@ -27,6 +27,8 @@ static const struct api_op ops[] = {
 	{ "vm.ports", 0, api_vm_ports },
 	{ "vm.stats", 0, api_vm_stats },
 	{ "image.import", 1, api_image_import },
+	{ "image.pull", 1, api_image_pull },
+	{ "image.prune_cache", 0, api_image_prune_cache },
 	{ "image.list", 0, api_image_list },
 	{ "image.show", 0, api_image_show },
 	{ "image.delete", 0, api_image_delete },
@@ -152,9 +154,8 @@ api_abandon(struct peer *peer)
 	vsock_dial_cancel(&request->dial);
 	agent_query_cancel(&request->query);
 	buf_free(&request->partial);
-	if (request->import != NULL)
-		import_cancel(request->import);
-	request->import = NULL;
+	if (request->import.making != NULL)
+		import_cancel(&request->import);
 	if (request->active && request->op->handle == api_vm_run)
 		end_run(peer);
 	request->active = false;

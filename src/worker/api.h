@@ -62,6 +62,8 @@ void	 api_vm_stats(struct peer *peer, const cJSON *line);
 
 /* Handlers, api_catalog.c. */
 void	 api_image_import(struct peer *peer, const cJSON *line);
+void	 api_image_pull(struct peer *peer, const cJSON *line);
+void	 api_image_prune_cache(struct peer *peer, const cJSON *line);
 void	 api_image_list(struct peer *peer, const cJSON *line);
 void	 api_image_show(struct peer *peer, const cJSON *line);
 void	 api_image_delete(struct peer *peer, const cJSON *line);

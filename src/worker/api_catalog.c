@@ -15,6 +15,7 @@ target(struct peer *peer, const cJSON *line, const char *key)
 {
 	struct failure f = { .code = FAIL_NONE };
 	const char *op, *name;
+	struct reference ref;
 	const struct json_field fields[] = {
 		API_COMMON_FIELDS(&peer->request, &op),
 		{ key, JSON_TEXT, true, 0, 0, &name },
@@ -23,6 +24,8 @@ target(struct peer *peer, const cJSON *line, const char *key)
 	if (api_read(peer, line, fields, ARRAY_SIZE(fields)) < 0)
 		return NULL;
 	if (check_object_name(name) == 0)
+		return name;
+	if (strcmp(key, "image") == 0 && reference_parse(name, &ref) == 0)
 		return name;
 	failure_set(&f, FAIL_INVALID, "name %.70s: not a name for an image or "
 	    "kernel: 1 to 63 of a-z, 0-9, and . _ - after the first", name);
@@ -85,13 +88,40 @@ on_import_done(void *arg, const struct failure *f)
 	char name[NAME_BYTES];
 
 	memcpy(name, peer->request.name, sizeof(name));
-	peer->request.import = NULL;
 	if (f != NULL)
 		peer_refuse(peer, f);
-	else if (peer->request.op->handle == api_image_import)
-		answer_image(peer, name);
-	else
+	else if (peer->request.op->handle == api_kernel_import)
 		answer_kernel(peer, name);
+	else
+		answer_image(peer, name);
+}
+
+static void
+on_pulling(void *arg, const struct pull_record *record)
+{
+	struct peer *peer = arg;
+	char message[96];
+
+	snprintf(message, sizeof(message), "%u of %u layers, %llu of %llu MiB",
+	    record->done, record->count,
+	    (unsigned long long)(record->bytes >> 20),
+	    (unsigned long long)((record->total + (1 << 20) - 1) >> 20));
+	peer_progress(peer, "pull", message);
+}
+
+/* The request under way as one that waits for NAME. */
+static struct import *
+import_of(struct peer *peer, const char *name)
+{
+	struct import *import = &peer->request.import;
+
+	(void)format(peer->request.name, sizeof(peer->request.name), "%s",
+	    name);
+	import->progress = on_import_progress;
+	import->pulling = on_pulling;
+	import->done = on_import_done;
+	import->arg = peer;
+	return import;
 }
 
 static void
@@ -108,11 +138,8 @@ import(struct peer *peer, const cJSON *line, enum store_kind kind)
 		close(fd);
 		return;
 	}
-	(void)format(peer->request.name, sizeof(peer->request.name), "%s",
-	    name);
-	peer->request.import = import_start(peer->w, kind, name, fd,
-	    on_import_progress, on_import_done, peer, &f);
-	if (peer->request.import == NULL)
+	if (import_start(import_of(peer, name), peer->w, kind, name, fd,
+	    &f) < 0)
 		peer_refuse(peer, &f);
 	else
 		peer_progress(peer, "import", "reading");
@@ -128,6 +155,100 @@ void
 api_kernel_import(struct peer *peer, const cJSON *line)
 {
 	import(peer, line, STORE_KERNELS);
+}
+
+/* Reads a request without members of its own. */
+static int
+read_plain(struct peer *peer, const cJSON *line)
+{
+	const char *op;
+	const struct json_field fields[] = {
+		API_COMMON_FIELDS(&peer->request, &op),
+	};
+
+	return api_read(peer, line, fields, ARRAY_SIZE(fields));
+}
+
+/* What a pull needs to know, out of LINE: all but the authorities. */
+static int
+read_pull(struct peer *peer, const cJSON *line, struct pull_request *request,
+    const char **name)
+{
+	const char *op;
+	const struct json_field fields[] = {
+		API_COMMON_FIELDS(&peer->request, &op),
+		{ "reference", JSON_TEXT, true, 1, REFERENCE_BYTES - 1,
+		    &request->reference },
+		{ "name", JSON_TEXT, false, 0, 0, name },
+		{ "user", JSON_TEXT, false, 0, 0, &request->user },
+		{ "secret", JSON_TEXT, false, 0, 0, &request->secret },
+		{ "identity", JSON_BOOL, false, 0, 0, &request->identity },
+		{ "plain", JSON_BOOL, false, 0, 0, &request->plain },
+		{ "proxy", JSON_TEXT, false, 0, 0, &request->proxy },
+		{ "no_proxy", JSON_TEXT, false, 0, 0, &request->no_proxy },
+	};
+
+	return api_read(peer, line, fields, ARRAY_SIZE(fields));
+}
+
+void
+api_image_pull(struct peer *peer, const cJSON *line)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	struct pull_request request = { .user = "", .secret = "", .proxy = "",
+		.no_proxy = "", .known = "" };
+	char reference[REFERENCE_BYTES], derived[NAME_BYTES];
+	int ca = peer->fds[--peer->nfds];
+	const char *name = NULL;
+	struct reference ref;
+
+	if (read_pull(peer, line, &request, &name) < 0) {
+		close(ca);
+		return;
+	}
+	if (reference_parse(request.reference, &ref) < 0) {
+		close(ca);
+		failure_set(&f, FAIL_INVALID, "%.70s: not the name of an image "
+		    "in a registry", request.reference);
+		peer_refuse(peer, &f);
+		return;
+	}
+	reference_text(&ref, reference);
+	request.reference = reference;
+	reference_name(&ref, derived, sizeof(derived));
+	if (name == NULL)
+		name = derived;
+	if (check_object_name(name) < 0) {
+		close(ca);
+		failure_set(&f, FAIL_INVALID, "name %.70s: not a name for an "
+		    "image", name);
+		peer_refuse(peer, &f);
+	} else if (import_pull(import_of(peer, name), peer->w, name, &request,
+	    ca, &f) < 0) {
+		peer_refuse(peer, &f);
+	} else {
+		peer_progress(peer, "pull", reference);
+	}
+}
+
+void
+api_image_prune_cache(struct peer *peer, const cJSON *line)
+{
+	struct buf result = BUF_INIT(PEER_LINE_MAX);
+	struct failure f = { .code = FAIL_NONE };
+	uint64_t bytes = 0;
+	int r;
+
+	if (read_plain(peer, line) < 0)
+		return;
+	r = store_blobs_prune(&peer->w->store, &bytes);
+	if (r < 0) {
+		failure_set(&f, failure_of(r), "the cache: %s", strerror(-r));
+		peer_refuse(peer, &f);
+		return;
+	}
+	json_number(&result, "freed_bytes", bytes);
+	peer_answer(peer, &result, -1);
 }
 
 void
@@ -146,18 +267,6 @@ api_kernel_show(struct peer *peer, const cJSON *line)
 
 	if (name != NULL)
 		answer_kernel(peer, name);
-}
-
-/* Reads a request without members of its own. */
-static int
-read_plain(struct peer *peer, const cJSON *line)
-{
-	const char *op;
-	const struct json_field fields[] = {
-		API_COMMON_FIELDS(&peer->request, &op),
-	};
-
-	return api_read(peer, line, fields, ARRAY_SIZE(fields));
 }
 
 void
@@ -232,10 +341,14 @@ api_image_delete(struct peer *peer, const cJSON *line)
 {
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 	const char *name = target(peer, line, "image");
+	const struct image *image;
 	int r;
 
 	if (name == NULL)
 		return;
+	image = image_find(peer->w, name);
+	if (image != NULL)
+		name = image->row.name;
 	r = check_unused(peer->w, STORE_IMAGES, name, &f);
 	if (r == 0)
 		r = image_delete(peer->w, name, &f);

@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 
 #include "image/oci.h"
+#include "privsep/check.h"
 #include "privsep/log.h"
+#include "worker/machine.h"
 #include "worker/work.h"
 
 enum { IMPORT_FILES_MAX = 3 };
@@ -21,15 +23,16 @@ static const char *const kernel_files[] = { "vmlinuz", "vmlinux", "initrd" };
 enum { FILE_EXT4, FILE_CONFIG };
 enum { FILE_VMLINUZ, FILE_VMLINUX, FILE_INITRD };
 
-struct import {
+/* An object that is being made, for those who wait for it. */
+struct making {
 	struct list node;
 	struct worker *w;
 	enum store_kind kind;
 	char name[NAME_BYTES];
-	struct job *job;
-	void (*progress)(void *arg, uint64_t bytes);
-	void (*done)(void *arg, const struct failure *f);
-	void *arg;
+	struct list imports;
+	struct job *job;		/* NULL: none runs */
+	struct download *download;	/* of what is pulled, else NULL */
+	char reference[REFERENCE_BYTES];
 };
 
 static void
@@ -39,8 +42,8 @@ image_free(struct image *image)
 	free(image);
 }
 
-struct image *
-image_find(struct worker *w, const char *name)
+static struct image *
+image_named(struct worker *w, const char *name)
 {
 	struct list *node, *following;
 
@@ -48,6 +51,26 @@ image_find(struct worker *w, const char *name)
 		struct image *image = list_entry(node, struct image, node);
 
 		if (strcmp(image->row.name, name) == 0)
+			return image;
+	}
+	return NULL;
+}
+
+struct image *
+image_find(struct worker *w, const char *name)
+{
+	char text[REFERENCE_BYTES];
+	struct image *named = image_named(w, name);
+	struct list *node, *following;
+	struct reference ref;
+
+	if (named != NULL || reference_parse(name, &ref) < 0)
+		return named;
+	reference_text(&ref, text);
+	list_each(node, following, &w->images) {
+		struct image *image = list_entry(node, struct image, node);
+
+		if (strcmp(image->row.reference, text) == 0)
 			return image;
 	}
 	return NULL;
@@ -182,9 +205,10 @@ remove_files(struct worker *w, enum store_kind kind, const char *name)
 static bool
 was_set_aside(struct worker *w, enum store_kind kind, const char *name)
 {
-	_cleanup_close_ int fd = store_file(&w->store, kind, name, "json.bad",
-	    O_PATH);
+	_cleanup_close_ int fd = -1;
 
+	if (check_object_name(name) == 0)
+		fd = store_file(&w->store, kind, name, "json.bad", O_PATH);
 	return fd >= 0;
 }
 
@@ -265,49 +289,49 @@ kernel_save(struct worker *w, const struct kernel *kernel)
 
 /* tmp/ name of file I of an import. */
 static void
-tmp_name(const struct import *import, const char *suffix,
+tmp_name(const struct making *making, const char *suffix,
     char out[STORE_NAME_BYTES])
 {
-	(void)format(out, STORE_NAME_BYTES, "%s.%s", import->name, suffix);
+	(void)format(out, STORE_NAME_BYTES, "%s.%s", making->name, suffix);
 }
 
 static void
-remove_tmp(const struct import *import)
+remove_tmp(const struct making *making)
 {
-	const char *const *files = import->kind == STORE_IMAGES ?
+	const char *const *files = making->kind == STORE_IMAGES ?
 	    image_files : kernel_files;
-	size_t count = import->kind == STORE_IMAGES ?
+	size_t count = making->kind == STORE_IMAGES ?
 	    ARRAY_SIZE(image_files) : ARRAY_SIZE(kernel_files), i;
 
 	for (i = 0; i < count; i++) {
 		char name[STORE_NAME_BYTES];
 
-		tmp_name(import, files[i], name);
-		store_tmp_remove(&import->w->store, name);
+		tmp_name(making, files[i], name);
+		store_tmp_remove(&making->w->store, name);
 	}
 }
 
 static int
-commit_file(const struct import *import, const char *suffix)
+commit_file(const struct making *making, const char *suffix)
 {
 	char name[STORE_NAME_BYTES];
 
-	tmp_name(import, suffix, name);
-	return store_commit(&import->w->store, name, import->kind,
-	    import->name, suffix);
+	tmp_name(making, suffix, name);
+	return store_commit(&making->w->store, name, making->kind,
+	    making->name, suffix);
 }
 
 /* What the image says it is to run. 0 or -errno. */
 static int
-take_config(const struct import *import, struct image_row *row)
+take_config(const struct making *making, struct image_row *row)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(OCI_CONFIG_MAX);
 	_cleanup_json_ cJSON *tree = NULL;
 	char name[STORE_NAME_BYTES];
 	int r;
 
-	tmp_name(import, image_files[FILE_CONFIG], name);
-	r = store_tmp_read(&import->w->store, name, &text);
+	tmp_name(making, image_files[FILE_CONFIG], name);
+	r = store_tmp_read(&making->w->store, name, &text);
 	if (r < 0)
 		return r;
 	tree = json_parse(text.data, text.len);
@@ -315,10 +339,11 @@ take_config(const struct import *import, struct image_row *row)
 }
 
 static int
-fill_image_row(struct image_row *row, const struct import *import,
+fill_image_row(struct image_row *row, const struct making *making,
     const struct image_import_result *result)
 {
-	memcpy(row->name, import->name, sizeof(row->name));
+	memcpy(row->name, making->name, sizeof(row->name));
+	memcpy(row->reference, making->reference, sizeof(row->reference));
 	row->size_bytes = result->size_bytes;
 	row->content_bytes = result->content_bytes;
 	row->entries = result->entries;
@@ -328,43 +353,55 @@ fill_image_row(struct image_row *row, const struct import *import,
 		return 0;
 	row->layers = result->layers;
 	digest_text(result->digest, row->digest);
-	return take_config(import, row);
+	return take_config(making, row);
+}
+
+/* An image that is replaced goes first, like one that is deleted. */
+static int
+remove_replaced(struct worker *w, const char *name)
+{
+	struct failure f = { .code = FAIL_NONE };
+
+	return image_named(w, name) == NULL ||
+	    image_delete(w, name, &f) == 0 ? 0 : -EIO;
 }
 
 /* 0, or -errno and nothing of the image stays. */
 static int
-finish_image(const struct import *import,
+finish_image(const struct making *making,
     const struct image_import_result *result)
 {
 	_cleanup_buf_ struct buf row = BUF_INIT(STORE_ROW_MAX);
 	struct image *image = calloc(1, sizeof(*image));
-	struct worker *w = import->w;
+	struct worker *w = making->w;
 	int r;
 
 	if (image == NULL)
 		return -ENOMEM;
-	r = fill_image_row(&image->row, import, result);
+	r = fill_image_row(&image->row, making, result);
 	if (r == 0)
-		r = commit_file(import, image_files[FILE_EXT4]);
+		r = remove_replaced(w, making->name);
+	if (r == 0)
+		r = commit_file(making, image_files[FILE_EXT4]);
 	image_row_write(&row, &image->row);
 	if (r == 0)
-		r = store_save(&w->store, STORE_IMAGES, import->name, &row,
+		r = store_save(&w->store, STORE_IMAGES, making->name, &row,
 		    true);
 	if (r < 0) {
-		remove_files(w, STORE_IMAGES, import->name);
+		remove_files(w, STORE_IMAGES, making->name);
 		image_free(image);
 		return r;
 	}
-	(void)store_remove(&w->store, STORE_IMAGES, import->name, "json.bad");
+	(void)store_remove(&w->store, STORE_IMAGES, making->name, "json.bad");
 	list_insert(&w->images, &image->node);
 	return 0;
 }
 
 static void
-fill_kernel_row(struct kernel_row *row, const struct import *import,
+fill_kernel_row(struct kernel_row *row, const struct making *making,
     const struct kernel_import_result *result)
 {
-	memcpy(row->name, import->name, sizeof(row->name));
+	memcpy(row->name, making->name, sizeof(row->name));
 	(void)format(row->version, sizeof(row->version), "%.*s",
 	    (int)sizeof(result->version) - 1, result->version);
 	row->modules = result->module_count;
@@ -374,179 +411,413 @@ fill_kernel_row(struct kernel_row *row, const struct import *import,
 	row->initrd_modules_bytes = result->initrd_modules_bytes;
 	row->pvh = result->pvh;
 	row->vsock = result->vsock;
-	memcpy(row->agent, import->w->build_id, sizeof(row->agent));
+	memcpy(row->agent, making->w->build_id, sizeof(row->agent));
 	row->created_s = worker_now_s();
 }
 
 static int
-finish_kernel(const struct import *import,
+finish_kernel(const struct making *making,
     const struct kernel_import_result *result)
 {
 	_cleanup_free_ struct kernel *kernel = calloc(1, sizeof(*kernel));
-	struct worker *w = import->w;
+	struct worker *w = making->w;
 	int r = 0;
 
 	if (kernel == NULL)
 		return -ENOMEM;
-	fill_kernel_row(&kernel->row, import, result);
+	fill_kernel_row(&kernel->row, making, result);
 	if (kernel->row.vmlinuz_bytes > 0)
-		r = commit_file(import, kernel_files[FILE_VMLINUZ]);
+		r = commit_file(making, kernel_files[FILE_VMLINUZ]);
 	if (r == 0 && kernel->row.vmlinux_bytes > 0)
-		r = commit_file(import, kernel_files[FILE_VMLINUX]);
+		r = commit_file(making, kernel_files[FILE_VMLINUX]);
 	if (r == 0)
-		r = commit_file(import, kernel_files[FILE_INITRD]);
+		r = commit_file(making, kernel_files[FILE_INITRD]);
 	if (r == 0)
 		r = kernel_save(w, kernel);
 	if (r < 0) {
-		remove_files(w, STORE_KERNELS, import->name);
+		remove_files(w, STORE_KERNELS, making->name);
 		return r;
 	}
-	(void)store_remove(&w->store, STORE_KERNELS, import->name, "json.bad");
+	(void)store_remove(&w->store, STORE_KERNELS, making->name, "json.bad");
 	list_insert(&w->kernels, &steal_ptr(&kernel)->node);
 	return 0;
 }
 
+/* ---- what is under way ---- */
+
 static void
-import_free(struct import *import)
+making_free(struct making *making)
 {
-	remove_tmp(import);
-	list_remove(&import->node);
-	free(import);
+	if (making->job != NULL)
+		job_cancel(making->job);
+	if (making->download != NULL)
+		download_stop(making->download);
+	free(making->download);
+	remove_tmp(making);
+	list_remove(&making->node);
+	free(making);
 }
 
+/* Tells all who wait; their files go first, for who is told may try again. */
 static void
-import_progress(void *arg, uint64_t bytes)
+making_end(struct making *making, const struct failure *f)
 {
-	struct import *import = arg;
+	struct list imports;
 
-	import->progress(import->arg, bytes);
-}
+	list_init(&imports);
+	while (!list_empty(&making->imports)) {
+		struct list *node = making->imports.next;
 
-static void
-import_done(void *arg, const struct job_report *report)
-{
-	struct import *import = arg;
-	bool image = import->kind == STORE_IMAGES;
-	const char *what = image ? "image" : "kernel";
-	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
-	void (*done)(void *arg, const struct failure *f);
-	void *done_arg;
-	int r;
-
-	list_remove(&import->node);
-	if (report->kind == JOB_DONE) {
-		r = image ? finish_image(import, &report->image) :
-		    finish_kernel(import, &report->kernel);
-		if (r < 0)
-			failure_set(&f, failure_of(r), "%s %s: cannot be stored: %s",
-			    what, import->name, strerror(-r));
-	} else {
-		failure_set(&f, report->error == -ENOENT ? FAIL_INVALID :
-		    failure_of(report->error), "%s %s: %s", what,
-		    import->name, report->text);
+		list_remove(node);
+		list_insert(&imports, node);
 	}
-	/* Its files first: who is told of a full disk may try again at once. */
-	done = import->done;
-	done_arg = import->arg;
-	import_free(import);
-	done(done_arg, f.code == FAIL_NONE ? NULL : &f);
-}
-
-static bool
-import_runs(struct worker *w, enum store_kind kind, const char *name)
-{
-	struct list *node, *following;
-
-	list_each(node, following, &w->imports) {
-		const struct import *import = list_entry(node, struct import,
+	making_free(making);
+	while (!list_empty(&imports)) {
+		struct import *import = list_entry(imports.next, struct import,
 		    node);
 
-		if (import->kind == kind && strcmp(import->name, name) == 0)
-			return true;
+		list_remove(&import->node);
+		import->making = NULL;
+		import->done(import->arg, f);
 	}
-	return false;
 }
 
-/* Creates the files in tmp/ and starts the job. 0 or -errno. */
-static int
-import_launch(struct import *import, int archive_fd)
+static const char *
+what_of(const struct making *making)
 {
-	bool image = import->kind == STORE_IMAGES;
-	struct job_spec spec = {
-		.name = image ? "image import" : "kernel import",
-		.body = image ? work_import_image : work_import_kernel,
-		.fds = { archive_fd },
-		.nfds = 1,
-		.progress = import_progress,
-		.done = import_done,
-		.arg = import,
-	};
-	int made[IMPORT_FILES_MAX] = { -1, -1, -1 }, r = 0;
-	size_t count = image ? ARRAY_SIZE(image_files) :
-	    ARRAY_SIZE(kernel_files), i;
+	return making->kind == STORE_IMAGES ? "image" : "kernel";
+}
 
-	if (!image)
-		spec.fds[spec.nfds++] = import->w->exe;
-	for (i = 0; r >= 0 && i < count; i++) {
-		char name[STORE_NAME_BYTES];
+/* ERROR with its line ends it. */
+static void
+making_fail(struct making *making, int error, const char *why)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 
-		tmp_name(import, image ? image_files[i] : kernel_files[i],
-		    name);
-		r = made[i] = store_tmp(&import->w->store, name,
-		    image ? STORE_PRIVATE : STORE_SHARED);
-		spec.fds[spec.nfds++] = made[i];
+	failure_set(&f, error == -ENOENT && making->download == NULL ?
+	    FAIL_INVALID : failure_of(error), "%s %s: %s", what_of(making),
+	    making->name, why);
+	making_end(making, &f);
+}
+
+static void
+on_progress(void *arg, uint64_t bytes)
+{
+	struct making *making = arg;
+	struct list *node, *following;
+
+	list_each(node, following, &making->imports) {
+		struct import *import = list_entry(node, struct import, node);
+
+		import->progress(import->arg, bytes);
 	}
-	if (r >= 0)
-		r = job_start(&import->w->jobs, &spec, &import->job);
-	for (i = 0; i < count; i++)
-		close_fdp(&made[i]);
+}
+
+/* Blobs that are not what they are called are of no use to anybody. */
+static void
+drop_blobs(const struct making *making)
+{
+	uint32_t i;
+
+	for (i = 0; i < making->download->count; i++)
+		store_blob_remove(&making->w->store,
+		    making->download->blobs[i].sha256);
+}
+
+static void
+on_made(void *arg, const struct job_report *report)
+{
+	struct making *making = arg;
+	int r;
+
+	making->job = NULL;
+	if (report->kind != JOB_DONE) {
+		if (making->download != NULL && report->error == -EBADMSG)
+			drop_blobs(making);
+		making_fail(making, report->error, report->text);
+		return;
+	}
+	r = making->kind == STORE_IMAGES ?
+	    finish_image(making, &report->image) :
+	    finish_kernel(making, &report->kernel);
+	if (r == 0) {
+		making_end(making, NULL);
+	} else {
+		char why[128];
+
+		(void)format(why, sizeof(why), "cannot be stored: %s",
+		    strerror(-r));
+		making_fail(making, r, why);
+	}
+}
+
+/*
+ * Appends the first COUNT files of an object, new ones in tmp/, to the fds of
+ * SPEC. 0 or -errno.
+ */
+static int
+open_files(const struct making *making, struct job_spec *spec, size_t count)
+{
+	bool image = making->kind == STORE_IMAGES;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		char name[STORE_NAME_BYTES];
+		int fd;
+
+		tmp_name(making, image ? image_files[i] : kernel_files[i],
+		    name);
+		fd = store_tmp(&making->w->store, name,
+		    image ? STORE_PRIVATE : STORE_SHARED);
+		if (fd < 0)
+			return fd;
+		spec->fds[spec->nfds++] = fd;
+	}
+	return 0;
+}
+
+/* Starts the job unless R says no, and closes its fds from FIRST on. */
+static int
+start_job(struct making *making, struct job_spec *spec, uint32_t first, int r)
+{
+	spec->progress = on_progress;
+	spec->done = on_made;
+	spec->arg = making;
+	if (r == 0)
+		r = job_start(&making->w->jobs, spec, &making->job);
+	while (spec->nfds > first)
+		close(spec->fds[--spec->nfds]);
 	return r;
 }
 
-struct import *
-import_start(struct worker *w, enum store_kind kind, const char *name,
-    int archive_fd, void (*progress)(void *arg, uint64_t bytes),
-    void (*done)(void *arg, const struct failure *f), void *arg,
+static int
+launch_archive(struct making *making, int archive_fd)
+{
+	bool image = making->kind == STORE_IMAGES;
+	struct job_spec spec = {
+		.name = image ? "image import" : "kernel import",
+		.body = image ? work_import_image : work_import_kernel,
+		.fds = { archive_fd, making->w->exe },
+		.nfds = image ? 1 : 2,
+	};
+	uint32_t first = spec.nfds;
+
+	return start_job(making, &spec, first,
+	    open_files(making, &spec, IMPORT_FILES_MAX));
+}
+
+static int
+launch_blobs(struct making *making)
+{
+	const struct download *d = making->download;
+	struct job_spec spec = { .name = "image of blobs",
+		.body = work_import_blobs };
+	uint32_t i;
+	int r = open_files(making, &spec, FILE_CONFIG + 1);
+
+	for (i = 0; r == 0 && i < d->count; i++) {
+		int fd = store_blob(&making->w->store, d->blobs[i].sha256);
+
+		if (fd < 0)
+			r = fd;
+		else
+			spec.fds[spec.nfds++] = fd;
+	}
+	return start_job(making, &spec, 0, r);
+}
+
+static struct making *
+making_find(struct worker *w, enum store_kind kind, const char *name)
+{
+	struct list *node, *following;
+
+	list_each(node, following, &w->makings) {
+		struct making *making = list_entry(node, struct making, node);
+
+		if (making->kind == kind && strcmp(making->name, name) == 0)
+			return making;
+	}
+	return NULL;
+}
+
+/* One for IMPORT, in the worker's list; or NULL with *F. */
+static struct making *
+making_new(struct import *import, struct worker *w, enum store_kind kind,
+    const char *name, struct failure *f)
+{
+	struct making *making = calloc(1, sizeof(*making));
+
+	if (making == NULL) {
+		failure_set(f, FAIL_INTERNAL, "%s: out of memory", name);
+		return NULL;
+	}
+	making->w = w;
+	making->kind = kind;
+	(void)format(making->name, sizeof(making->name), "%s", name);
+	list_init(&making->imports);
+	list_insert(&making->imports, &import->node);
+	list_insert(&w->makings, &making->node);
+	import->making = making;
+	return making;
+}
+
+/* It could not even begin. -1. */
+static int
+making_refuse(struct making *making, struct import *import, int error,
     struct failure *f)
+{
+	failure_set(f, failure_of(error), "%s %s: cannot be imported: %s",
+	    what_of(making), making->name, strerror(-error));
+	list_remove(&import->node);
+	import->making = NULL;
+	making_free(making);
+	return -1;
+}
+
+static int
+fail_exists(const char *what, const char *name, struct failure *f)
+{
+	return failure_set(f, FAIL_EXISTS, "%s %s: exists; delete it first or "
+	    "take another name", what, name);
+}
+
+static int
+fail_under_way(const char *what, const char *name, struct failure *f)
+{
+	return failure_set(f, FAIL_BUSY, "%s %s: is being imported by another "
+	    "client", what, name);
+}
+
+int
+import_start(struct import *import, struct worker *w, enum store_kind kind,
+    const char *name, int archive_fd, struct failure *f)
 {
 	_cleanup_close_ int archive = archive_fd;
 	const char *what = kind == STORE_IMAGES ? "image" : "kernel";
-	struct import *import;
+	struct making *making;
 	int r;
 
-	if (kind == STORE_IMAGES ? image_find(w, name) != NULL :
-	    kernel_find(w, name) != NULL) {
-		failure_set(f, FAIL_EXISTS, "%s %s: exists; delete it first or take "
-		    "another name", what, name);
-		return NULL;
-	}
-	if (import_runs(w, kind, name)) {
-		failure_set(f, FAIL_BUSY, "%s %s: is being imported by another "
-		    "client", what, name);
-		return NULL;
-	}
-	import = calloc(1, sizeof(*import));
-	if (import == NULL) {
-		failure_set(f, FAIL_INTERNAL, "%s %s: out of memory", what, name);
-		return NULL;
-	}
-	*import = (struct import){ .w = w, .kind = kind, .progress = progress,
-		.done = done, .arg = arg };
-	(void)format(import->name, sizeof(import->name), "%s", name);
-	list_insert(&w->imports, &import->node);
-	r = import_launch(import, archive);
-	if (r < 0) {
-		import_free(import);
-		failure_set(f, failure_of(r), "%s %s: cannot be imported: %s", what,
-		    name, strerror(-r));
-		return NULL;
-	}
-	return import;
+	if (kind == STORE_IMAGES ? image_named(w, name) != NULL :
+	    kernel_find(w, name) != NULL)
+		return fail_exists(what, name, f);
+	if (making_find(w, kind, name) != NULL)
+		return fail_under_way(what, name, f);
+	making = making_new(import, w, kind, name, f);
+	if (making == NULL)
+		return -1;
+	r = launch_archive(making, archive);
+	return r < 0 ? making_refuse(making, import, r, f) : 0;
 }
 
 void
 import_cancel(struct import *import)
 {
-	job_cancel(import->job);
-	import_free(import);
+	struct making *making = import->making;
+
+	list_remove(&import->node);
+	import->making = NULL;
+	if (list_empty(&making->imports))
+		making_free(making);
+}
+
+/* ---- pulling ---- */
+
+static void
+on_pulling(void *arg, const struct pull_record *record)
+{
+	struct making *making = arg;
+	struct list *node, *following;
+
+	list_each(node, following, &making->imports) {
+		struct import *import = list_entry(node, struct import, node);
+
+		import->pulling(import->arg, record);
+	}
+}
+
+/* A VM whose disk is a difference to the image that would be replaced. */
+static const char *
+user_of(struct worker *w, const char *image)
+{
+	struct list *node, *following;
+
+	list_each(node, following, &w->machines) {
+		const struct machine *m = list_entry(node, struct machine,
+		    node);
+
+		if (strcmp(m->row.image, image) == 0)
+			return m->row.name;
+	}
+	return NULL;
+}
+
+static void
+on_pulled(void *arg, int error, const char *why)
+{
+	struct making *making = arg;
+	const struct download *d = making->download;
+	const struct image *old = image_named(making->w, making->name);
+	const char *user = user_of(making->w, making->name);
+	char text[256];
+	int r;
+
+	if (error < 0) {
+		making_fail(making, error, why);
+	} else if (d->count == 1) {
+		/* Nothing new; unless it was deleted meanwhile. */
+		if (old != NULL)
+			making_end(making, NULL);
+		else
+			making_fail(making, -EAGAIN,
+			    "was deleted meanwhile; pull it again");
+	} else if (old != NULL && user != NULL) {
+		(void)format(text, sizeof(text), "has changed in its registry, "
+		    "and VM %s uses the one that is here; delete the VM, or "
+		    "pull with another --name", user);
+		making_fail(making, -EBUSY, text);
+	} else if ((r = launch_blobs(making)) < 0) {
+		making_fail(making, r, strerror(-r));
+	}
+}
+
+static int
+launch_download(struct making *making, const struct pull_request *request,
+    int ca)
+{
+	making->download = calloc(1, sizeof(*making->download));
+	if (making->download == NULL)
+		return -ENOMEM;
+	making->download->pipe = -1;
+	making->download->progress = on_pulling;
+	making->download->done = on_pulled;
+	making->download->arg = making;
+	return download_start(making->download, making->w, request, ca);
+}
+
+int
+import_pull(struct import *import, struct worker *w, const char *name,
+    struct pull_request *request, int ca, struct failure *f)
+{
+	_cleanup_close_ int authorities = ca;
+	const struct image *old = image_named(w, name);
+	struct making *making = making_find(w, STORE_IMAGES, name);
+	int r;
+
+	if (old != NULL && strcmp(old->row.reference, request->reference) != 0)
+		return fail_exists("image", name, f);
+	if (making != NULL) {
+		if (strcmp(making->reference, request->reference) != 0)
+			return fail_under_way("image", name, f);
+		list_insert(&making->imports, &import->node);
+		import->making = making;
+		return 0;
+	}
+	making = making_new(import, w, STORE_IMAGES, name, f);
+	if (making == NULL)
+		return -1;
+	(void)format(making->reference, sizeof(making->reference), "%s",
+	    request->reference);
+	request->known = old != NULL ? old->row.digest : "";
+	r = launch_download(making, request, authorities);
+	return r < 0 ? making_refuse(making, import, r, f) : 0;
 }

@@ -4,6 +4,7 @@
 #ifndef BANGER_WORKER_CATALOG_H
 #define BANGER_WORKER_CATALOG_H
 
+#include "worker/download.h"
 #include "worker/failure.h"
 #include "worker/worker.h"
 
@@ -21,7 +22,10 @@ struct kernel {
 int	 catalog_load(struct worker *w);
 void	 catalog_free(struct worker *w);
 
-/* NULL when there is none. */
+/*
+ * NULL when there is none. An image is found by its name, or by a reference that
+ * means where it was pulled from (base/reference.h).
+ */
 struct image *image_find(struct worker *w, const char *name);
 struct kernel *kernel_find(struct worker *w, const char *name);
 
@@ -40,21 +44,41 @@ int	 catalog_missing(struct worker *w, enum store_kind kind,
 int	 image_delete(struct worker *w, const char *name, struct failure *f);
 int	 kernel_delete(struct worker *w, const char *name, struct failure *f);
 
-struct import;
+/*
+ * What a client waits for: an object that is being made. Two that pull the same
+ * image as the same name wait for the same. All three functions are called from
+ * the loop, DONE once: with *F on failure, else with NULL and the object is in
+ * the catalog; the import is over then.
+ */
+struct import {
+	struct list node;
+	struct making *making;
+	void (*progress)(void *arg, uint64_t bytes);
+	void (*pulling)(void *arg, const struct pull_record *record);
+	void (*done)(void *arg, const struct failure *f);
+	void *arg;
+};
 
 /*
  * Imports ARCHIVE_FD, which it takes over in every case, as image or kernel
- * NAME (a checked name). DONE is called later: with *F on failure, else with
- * NULL and the object is in the catalog. The handle is valid until then.
- * NULL with *F when it cannot even begin.
+ * NAME (a checked name). *IMPORT, whose functions are set, is the caller's and
+ * has to stay until DONE or import_cancel. 0, or -1 with *F when it cannot even
+ * begin.
  */
-struct import *import_start(struct worker *w, enum store_kind kind,
-	    const char *name, int archive_fd,
-	    void (*progress)(void *arg, uint64_t bytes),
-	    void (*done)(void *arg, const struct failure *f), void *arg,
+int	 import_start(struct import *import, struct worker *w,
+	    enum store_kind kind, const char *name, int archive_fd,
 	    struct failure *f);
 
-/* Ends an import and removes what it made; DONE is not called. */
+/*
+ * Likewise pulls what REQUEST asks for, whose reference is in its one form, with
+ * the authorities in CA, which it takes over. An image NAME that was pulled from
+ * there is replaced when it has changed.
+ */
+int	 import_pull(struct import *import, struct worker *w,
+	    const char *name, struct pull_request *request, int ca,
+	    struct failure *f);
+
+/* Waits no longer: DONE is not called. With nobody left it ends. */
 void	 import_cancel(struct import *import);
 
 /* Writes KERNEL's row anew. 0 or -errno. */

@@ -65,7 +65,7 @@ arrange_fds(const struct job_spec *spec, int *fds, int *pipe_fd)
 
 	for (i = 0; i < count; i++) {
 		high[i] = fcntl(i < spec->nfds ? spec->fds[i] : *pipe_fd,
-		    F_DUPFD_CLOEXEC, 64);
+		    F_DUPFD_CLOEXEC, JOB_FIRST_FD + (int)count);
 		if (high[i] < 0)
 			return -errno;
 	}
@@ -84,7 +84,7 @@ static _Noreturn void
 job_main(const struct job_spec *spec, pid_t worker, int pipe_fd)
 {
 	int fds[JOB_FDS_MAX], r;
-	struct job_context context = { .fds = fds,
+	struct job_context context = { .fds = fds, .nfds = spec->nfds,
 		.argument = spec->argument };
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != worker)

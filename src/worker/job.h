@@ -14,9 +14,10 @@
 
 #include "base/event.h"
 #include "image/kernel_import.h"
+#include "image/oci.h"
 #include "image/image_file.h"
 
-enum { JOB_FDS_MAX = 5, JOB_TEXT_BYTES = 384 };
+enum { JOB_FDS_MAX = OCI_LAYERS_MAX + 8, JOB_TEXT_BYTES = 384 };
 
 enum job_report_kind { JOB_PROGRESS = 1, JOB_DONE, JOB_FAILED };
 
@@ -36,6 +37,7 @@ struct job_report {
 /* In the job: its fds, its argument, and where its report goes. */
 struct job_context {
 	const int *fds;
+	uint32_t nfds;
 	uint64_t argument;
 	int pipe;
 	uint64_t reported;		/* bytes of the last progress record */

@@ -342,8 +342,8 @@ fill_row(struct worker *w, const struct machine_wish *wish,
 		    row->name, row->vcpus, row->mem_mib, VCPU_MAX,
 		    MEM_MIB_MIN);
 	if (image == NULL)
-		return catalog_missing(w, STORE_IMAGES, image_name, "import "
-		    "one: banger image import --name NAME FILE", f);
+		return catalog_missing(w, STORE_IMAGES, image_name, "get "
+		    "one: banger image pull NAME, or image import", f);
 	if (kernel == NULL)
 		return catalog_missing(w, STORE_KERNELS, kernel_name, "import "
 		    "one: banger kernel import PATH", f);

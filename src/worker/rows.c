@@ -313,7 +313,7 @@ int
 image_row_read(const char *name, const cJSON *tree, struct image_row *out)
 {
 	struct image_row row = { .size_bytes = 0 };
-	const char *own_name, *digest = "";
+	const char *own_name, *digest = "", *reference = "";
 	const cJSON *config = NULL;
 	uint8_t sha256[DIGEST_BYTES];
 	uint32_t version = 0;
@@ -327,6 +327,7 @@ image_row_read(const char *name, const cJSON *tree, struct image_row *out)
 		{ "has_init", JSON_BOOL, true, 0, 0, &row.has_init },
 		{ "layers", JSON_U32, false, 0, 0, &row.layers },
 		{ "digest", JSON_TEXT, false, 0, 0, &digest },
+		{ "reference", JSON_TEXT, false, 0, 0, &reference },
 		{ "config", JSON_OBJECT, false, 0, 0, &config },
 		{ "created_s", JSON_U64, true, 0, 0, &row.created_s },
 	};
@@ -336,6 +337,7 @@ image_row_read(const char *name, const cJSON *tree, struct image_row *out)
 	    copy_text(row.name, sizeof(row.name), own_name) < 0 ||
 	    (digest[0] != '\0' && digest_parse(digest, sha256) < 0) ||
 	    copy_text(row.digest, sizeof(row.digest), digest) < 0 ||
+	    copy_text(row.reference, sizeof(row.reference), reference) < 0 ||
 	    (config != NULL && image_config_copy(config, &row.config) < 0))
 		return -EINVAL;
 	*out = row;
@@ -350,6 +352,8 @@ put_origin(struct buf *buf, const struct image_row *row)
 		json_number(buf, "layers", row->layers);
 	if (row->digest[0] != '\0')
 		json_text(buf, "digest", row->digest);
+	if (row->reference[0] != '\0')
+		json_text(buf, "reference", row->reference);
 }
 
 static void

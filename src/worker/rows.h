@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/reference.h"
 #include "privsep/proto.h"
 
 #define ROW_VERSION 1
@@ -64,6 +65,7 @@ struct image_row {
 	bool has_init;
 	uint32_t layers;		/* of a container image; 0: of none */
 	char digest[DIGEST_TEXT];	/* of its manifest, or its id, or "" */
+	char reference[REFERENCE_BYTES];	/* where it was pulled from, or "" */
 	char *config;			/* what it is to run, or NULL; see below */
 	uint64_t created_s;
 };

@@ -1,9 +1,9 @@
 /*
- * What the worker, its jobs and the process that serves names may ask the
- * kernel for. The threat: a client's request or a guest's bytes that take over
+ * What the worker, its jobs, the process that serves names and those that pull
+ * images may ask the kernel for. The threat: a client's request or a guest's bytes that take over
  * the worker, an archive that takes over a job, and a packet from whoever is on
- * this host. No list has a way to execute anything, to make a socket, to change
- * an identity, to trace, or to mount.
+ * this host, and a registry. No list has a way to execute anything, to change an
+ * identity, to trace, or to mount; only who pulls has one to make a socket.
  *
  * A filter is inherited by fork and another one only adds to it, so that the
  * worker's list contains what jobs need; theirs is what is left when the
@@ -17,12 +17,17 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "privsep/sandbox.h"
 #include "privsep/util.h"
+#include "worker/job.h"
 
-enum { JOB_MEMORY_MIB = 768, JOB_CPU_S = 3600, JOB_NOFILE = 80 };
+enum {
+	JOB_MEMORY_MIB = 768, JOB_CPU_S = 3600, JOB_NOFILE = JOB_FDS_MAX + 64,
+	FETCH_MEMORY_MIB = 256, FETCH_CPU_S = 3600, FETCH_NOFILE = 640,
+};
 
 #ifdef __GLIBC__
 /* fork() of glibc; no namespace, no thread. */
@@ -103,12 +108,11 @@ static const char *const resolv_dirs[] = {
 	"/run/NetworkManager",
 };
 
-int
-worker_confine(int store)
+/* Those that are there; how many. */
+static size_t
+open_resolv_dirs(int dirs[ARRAY_SIZE(resolv_dirs)])
 {
-	int dirs[ARRAY_SIZE(resolv_dirs)];
 	size_t count = 0, i;
-	int r;
 
 	for (i = 0; i < ARRAY_SIZE(resolv_dirs); i++) {
 		int fd = open(resolv_dirs[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -116,7 +120,15 @@ worker_confine(int store)
 		if (fd >= 0)
 			dirs[count++] = fd;
 	}
-	r = sandbox_process();
+	return count;
+}
+
+int
+worker_confine(int store)
+{
+	int dirs[ARRAY_SIZE(resolv_dirs)], r = sandbox_process();
+	size_t count = open_resolv_dirs(dirs), i;
+
 	if (r == 0)
 		r = sandbox_files(dirs, count, &store, 1);
 	for (i = 0; i < count; i++)
@@ -152,6 +164,70 @@ job_confine(void)
 		r = sandbox_files(NULL, 0, NULL, 0);
 	return r < 0 ? r :
 	    sandbox_syscalls(job_rules, ARRAY_SIZE(job_rules));
+}
+
+/*
+ * Whoever pulls opens what it resolves names with, and blobs; it makes sockets,
+ * to the network alone, and can neither listen nor pass an fd.
+ */
+#define RULES_FOR_PULL \
+	RULES_FOR_DATA, \
+	ALLOW(openat), ALLOW(open), ALLOW(close), ALLOW(renameat), \
+	ALLOW(newfstatat), ALLOW(fcntl), ALLOW(flock), ALLOW(readv), \
+	ALLOW_ARG(socket, 0, families), ALLOW(connect), ALLOW(bind), \
+	ALLOW(sendto), ALLOW(recvfrom), ALLOW(recvmsg), ALLOW(sendmsg), \
+	ALLOW(getsockopt), ALLOW(setsockopt), ALLOW(getsockname), \
+	ALLOW(getpeername), ALLOW(poll), ALLOW(getrandom), ALLOW(getpid)
+
+static const uint64_t families[] = { AF_INET, AF_INET6 };
+
+static const struct syscall_rule pull_rules[] = {
+	RULES_FOR_PULL,
+	ALLOW_OF_GLIBC
+};
+
+static const struct syscall_rule fetcher_rules[] = {
+	RULES_FOR_PULL,
+	/* starting and ending those that pull */
+	ALLOW(fork), ALLOW(gettid), ALLOW(rt_sigprocmask), ALLOW(getppid),
+	ALLOW(pidfd_open), ALLOW(waitid), ALLOW(kill),
+	/* what one of them does to confine itself */
+	ALLOW_ARG(prctl, 0, prctls), ALLOW(seccomp), ALLOW(prlimit64),
+#ifdef __GLIBC__
+	ALLOW_ARG(clone, 0, clone_flags),
+#endif
+	ALLOW_OF_GLIBC
+};
+
+int
+fetcher_confine(int blobs)
+{
+	int dirs[ARRAY_SIZE(resolv_dirs)], r = sandbox_process();
+	size_t count = open_resolv_dirs(dirs), i;
+
+	if (r == 0)
+		r = sandbox_files(dirs, count, &blobs, 1);
+	for (i = 0; i < count; i++)
+		close(dirs[i]);
+	return r < 0 ? r :
+	    sandbox_syscalls(fetcher_rules, ARRAY_SIZE(fetcher_rules));
+}
+
+int
+pull_confine(void)
+{
+	int r = limit(RLIMIT_CPU, FETCH_CPU_S);
+
+#ifndef BANGER_SANITIZE
+	if (r == 0)
+		r = limit(RLIMIT_AS, (rlim_t)FETCH_MEMORY_MIB << 20);
+#endif
+	if (r == 0)
+		r = limit(RLIMIT_NOFILE, FETCH_NOFILE);
+	if (r == 0)
+		r = limit(RLIMIT_CORE, 0);
+	return r < 0 ? r :
+	    sandbox_syscalls(pull_rules, ARRAY_SIZE(pull_rules));
 }
 
 int

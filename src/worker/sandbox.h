@@ -18,6 +18,16 @@ int	 worker_confine(int store);
 int	 job_confine(void);
 
 /*
+ * Confines the process that starts those which pull: blobs in directory BLOBS may
+ * be changed, resolv.conf's directories read, and what follows is a filter for
+ * its children. 0 or -errno.
+ */
+int	 fetcher_confine(int blobs);
+
+/* Confines one that pulls, its child: no process, memory and time bounded. */
+int	 pull_confine(void);
+
+/*
  * Confines the process that serves names: no path, and nothing but datagrams on
  * the sockets that it has. 0 or -errno.
  */

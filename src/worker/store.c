@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/hex.h"
 #include "privsep/log.h"
 
 static const char *const dir_names[STORE_KINDS] = {
@@ -81,8 +82,10 @@ store_open(struct store *store, int root)
 {
 	int i, r;
 
-	*store = (struct store){ root, { -1, -1, -1 }, -1 };
+	*store = (struct store){ root, { -1, -1, -1 }, -1, -1 };
 	r = store->tmp = open_dir(root, "tmp");
+	if (r >= 0)
+		r = store->blobs = open_dir(root, "blobs");
 	for (i = 0; r >= 0 && i < STORE_KINDS; i++)
 		r = store->dirs[i] = open_dir(root, dir_names[i]);
 	if (r >= 0)
@@ -99,6 +102,7 @@ store_close(struct store *store)
 
 	for (i = 0; i < STORE_KINDS; i++)
 		close_fdp(&store->dirs[i]);
+	close_fdp(&store->blobs);
 	close_fdp(&store->tmp);
 	close_fdp(&store->root);
 }
@@ -368,4 +372,52 @@ store_anonymous(struct store *store, const void *data, size_t len)
 		return r;
 	}
 	return fd;
+}
+
+int
+store_blob(struct store *store, const uint8_t sha256[DIGEST_BYTES])
+{
+	char name[DIGEST_HEX + 1];
+	int fd;
+
+	hex_write(sha256, DIGEST_BYTES, name);
+	fd = openat(store->blobs, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+void
+store_blob_remove(struct store *store, const uint8_t sha256[DIGEST_BYTES])
+{
+	char name[DIGEST_HEX + 1];
+
+	hex_write(sha256, DIGEST_BYTES, name);
+	(void)unlinkat(store->blobs, name, 0);
+}
+
+struct prune {
+	struct store *store;
+	uint64_t bytes;
+};
+
+static int
+prune_blob(void *arg, const char *name)
+{
+	struct prune *prune = arg;
+	_cleanup_close_ int fd = openat(prune->store->blobs, name,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		prune->bytes += (uint64_t)st.st_blocks * 512;
+	return unlinkat(prune->store->blobs, name, 0) < 0 ? -errno : 0;
+}
+
+int
+store_blobs_prune(struct store *store, uint64_t *bytes)
+{
+	struct prune prune = { store, 0 };
+	int r = each_name(store->blobs, prune_blob, &prune);
+
+	*bytes = prune.bytes;
+	return r;
 }

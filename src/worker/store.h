@@ -5,6 +5,8 @@
  *	vms/ID.json     ID.disk or ID.cow, ID.console, ID.volatile
  *	images/NAME.json  NAME.ext4
  *	kernels/NAME.json NAME.vmlinuz NAME.vmlinux NAME.initrd
+ *	blobs/HEX       parts of images from registries, by their digests, and
+ *	                HEX.part
  *	tmp/            whatever is not finished; emptied at the start
  *
  * An object exists when its JSON file does: that is made last and goes last. But
@@ -18,6 +20,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/json.h"
 
 enum store_kind { STORE_VMS, STORE_IMAGES, STORE_KERNELS, STORE_KINDS };
@@ -28,6 +31,7 @@ enum { STORE_NAME_BYTES = 96, STORE_ROW_MAX = 64 * 1024 };
 struct store {
 	int root;
 	int dirs[STORE_KINDS];
+	int blobs;
 	int tmp;
 };
 
@@ -74,6 +78,17 @@ int	 store_file(struct store *store, enum store_kind kind,
 /* Removes NAME.SUFFIX; a missing one is no error. 0 or -errno. */
 int	 store_remove(struct store *store, enum store_kind kind,
 	    const char *name, const char *suffix);
+
+/* Opens the blob SHA256 for reading: fd or -errno. Removes it, if it is there. */
+int	 store_blob(struct store *store, const uint8_t sha256[DIGEST_BYTES]);
+void	 store_blob_remove(struct store *store,
+	    const uint8_t sha256[DIGEST_BYTES]);
+
+/*
+ * Removes all blobs, and what is left of some; *BYTES is what they took. 0 or
+ * -errno.
+ */
+int	 store_blobs_prune(struct store *store, uint64_t *bytes);
 
 /* Makes what was renamed or removed in KIND durable. 0 or -errno. */
 int	 store_sync(struct store *store, enum store_kind kind);

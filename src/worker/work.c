@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "image/oci_blobs.h"
 #include "privsep/util.h"
 
 /* Bytes per call: progress is told between two, and a cancel may come. */
@@ -121,6 +122,22 @@ work_import_image(struct job_context *context)
 	    &report->image, report->text, sizeof(report->text));
 
 	if (r == 0 && fdatasync(file.out) < 0)
+		r = -errno;
+	return r;
+}
+
+int
+work_import_blobs(struct job_context *context)
+{
+	_cleanup_buf_ struct buf config = BUF_INIT(OCI_CONFIG_MAX);
+	struct job_report *report = &context->report;
+	int r = oci_blobs_import(context->fds + 2, context->nfds - 2,
+	    context->fds[0], job_progress, context, &config, &report->image,
+	    report->text, sizeof(report->text));
+
+	if (r == 0)
+		r = write_full(context->fds[1], config.data, config.len);
+	if (r == 0 && fdatasync(context->fds[0]) < 0)
 		r = -errno;
 	return r;
 }

@@ -9,8 +9,17 @@
 /* Copies fds[0] to fds[1], at least as large and all hole; holes stay holes. */
 int	 work_copy_disk(struct job_context *context);
 
-/* Makes the empty file fds[1] an ext4 image of the tar stream fds[0]. */
+/*
+ * Makes the empty files fds[1] an ext4 image, and fds[2] its configuration, of
+ * what fds[0] holds; fds[3] is a spool (image/image_file.h).
+ */
 int	 work_import_image(struct job_context *context);
+
+/*
+ * Likewise of blobs. fds: the image and its configuration, both empty, and what
+ * oci_blobs_import takes.
+ */
+int	 work_import_blobs(struct job_context *context);
 
 /*
  * Imports the archive fds[0] with the agent fds[1] into the empty files

@@ -18,6 +18,7 @@
 #include "privsep/log.h"
 #include "version.h"
 #include "worker/catalog.h"
+#include "worker/fetcher.h"
 #include "worker/machine.h"
 #include "worker/peer.h"
 #include "worker/sandbox.h"
@@ -264,14 +265,27 @@ init(struct worker *w, int wire, int listener, int exe)
 	w->exe = exe;
 	w->tsc = tsc_sample();
 	w->host_mem_mib = host_memory_mib();
-	w->signal_fd = -1;
-	w->store.root = w->store.tmp = -1;
+	w->signal_fd = w->fetcher = -1;
+	w->store.root = w->store.tmp = w->store.blobs = -1;
 	mon_init(&w->mon, wire);
 	list_init(&w->machines);
 	list_init(&w->images);
 	list_init(&w->kernels);
-	list_init(&w->imports);
+	list_init(&w->makings);
 	list_init(&w->peers);
+}
+
+/* Without it, images come from files alone. */
+static void
+open_fetcher(struct worker *w, int sock)
+{
+	int r = sock < 0 ? sock : fetcher_open(sock, w->store.blobs);
+
+	if (r < 0) {
+		log_warn("images cannot be pulled: %s", strerror(-r));
+		close_fdp(&sock);
+	}
+	w->fetcher = sock;
 }
 
 static int
@@ -328,6 +342,7 @@ worker_close(struct worker *w)
 	event_io_stop(&w->signal_io);
 	dns_stop(&w->dns);
 	close_fdp(&w->signal_fd);
+	close_fdp(&w->fetcher);
 	store_close(&w->store);
 	mon_close(&w->mon);
 	events_close(&w->events);
@@ -390,7 +405,7 @@ int
 worker_main(void)
 {
 	static struct worker w;
-	int names, r;
+	int names, fetcher, r;
 
 	log_init("worker", LOG_INFO);
 	/* Kernel and initrd are read by VMMs, from below a directory of mode 0700. */
@@ -399,6 +414,7 @@ worker_main(void)
 	r = mark_fds();
 	names = dns_spawn(WORKER_DNS);
 	close(WORKER_DNS);
+	fetcher = fetcher_spawn();
 	if (r == 0)
 		r = worker_open(&w, WORKER_WIRE, WORKER_LISTENER, WORKER_EXE,
 		    true);
@@ -406,6 +422,7 @@ worker_main(void)
 		fatal("cannot start: %s", strerror(-r));
 	log_init("worker", (enum log_level)w.config.log_level);
 	serve_names(&w, names);
+	open_fetcher(&w, fetcher);
 	/* Clients that connected meanwhile are served next. */
 	r = mon_ready(&w.mon);
 	if (r == 0)

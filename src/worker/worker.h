@@ -25,11 +25,12 @@ struct worker {
 	struct jobs jobs;
 	struct list machines;		/* struct machine */
 	struct list images, kernels;	/* struct image, struct kernel */
-	struct list imports;		/* struct import: names taken */
+	struct list makings;		/* struct making: names taken */
 	struct list peers;		/* struct peer */
 	unsigned int peer_count;
 	int listener;
 	int exe;			/* becomes /init of guests */
+	int fetcher;			/* to what pulls images, or negative */
 	char build_id[64];		/* of that executable */
 	struct tsc_sample tsc;		/* at the start */
 	uint64_t host_mem_mib;		/* UINT64_MAX: not known */
