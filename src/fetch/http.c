@@ -242,7 +242,10 @@ transfer_is_transient(const struct transfer *t)
 const char *
 transfer_why(const struct transfer *t, char *text, size_t size)
 {
-	if (t->code == CURLE_SSL_CONNECT_ERROR)
+	if (t->code == CURLE_SSL_CACERT_BADFILE)
+		snprintf(text, size, "what is to be trusted holds no "
+		    "certificates in PEM");
+	else if (t->code == CURLE_SSL_CONNECT_ERROR)
 		snprintf(text, size, "%s; if it speaks plain HTTP, say "
 		    "--plain-http", t->error[0] != '\0' ? t->error :
 		    curl_easy_strerror(t->code));

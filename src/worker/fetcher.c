@@ -99,8 +99,14 @@ static void
 end(struct fetcher *f, nfds_t i)
 {
 	struct child *child = &f->children[i];
+	siginfo_t info = { .si_pid = 0 };
 
-	(void)waitid(P_PID, (id_t)child->pid, NULL, WEXITED);
+	if (waitid(P_PID, (id_t)child->pid, &info, WEXITED) == 0 &&
+	    info.si_code != CLD_EXITED && info.si_status != SIGKILL &&
+	    info.si_status != SIGPIPE)
+		log_error("what pulled an image was ended by signal %d%s",
+		    info.si_status, info.si_status == SIGSYS ?
+		    ", a forbidden system call" : "");
 	close(child->pidfd);
 	close(child->pipe);
 	*child = f->children[--f->count];

@@ -88,6 +88,22 @@ as_names(void)
 }
 
 static int
+as_fetcher(void)
+{
+	int r = drop_to_uid(uid);
+
+	return r < 0 ? r : fetcher_confine(store);
+}
+
+static int
+as_pull(void)
+{
+	int r = as_fetcher();
+
+	return r < 0 ? r : pull_confine();
+}
+
+static int
 as_vmm(void)
 {
 	int r = drop_vmm_syscalls();
@@ -96,7 +112,7 @@ as_vmm(void)
 }
 
 enum role { MONITOR = 1, LAUNCHER = 2, RESOLVER = 4, WORKER = 8, JOB = 16,
-	NAMES = 32, VMM = 64, CLIENT = 128 };
+	NAMES = 32, VMM = 64, CLIENT = 128, FETCHER = 256, PULL = 512 };
 
 static const struct {
 	const char *name;
@@ -106,6 +122,7 @@ static const struct {
 	{ "monitor", MONITOR, as_monitor }, { "launcher", LAUNCHER, as_launcher },
 	{ "resolver", RESOLVER, as_resolver }, { "worker", WORKER, as_worker },
 	{ "job", JOB, as_job }, { "names", NAMES, as_names },
+	{ "fetcher", FETCHER, as_fetcher }, { "pull", PULL, as_pull },
 	/* The last as root's, which is the worst. */
 	{ "VMM", VMM, as_vmm }, { "client", CLIENT, client_confine },
 };
@@ -313,7 +330,8 @@ static const struct {
 	{ "prepare a mount", new_mount_api, LAUNCHER | MONITOR },
 	{ "chroot", new_root, 0 },
 	{ "be root of a user namespace", new_user_namespace, LAUNCHER },
-	{ "an internet socket", internet, LAUNCHER | RESOLVER | VMM },
+	{ "an internet socket", internet,
+	    LAUNCHER | RESOLVER | VMM | FETCHER | PULL },
 	{ "a packet socket", packets, 0 },
 	{ "a netlink socket", netlink, LAUNCHER | RESOLVER | VMM },
 	{ "a vsock socket", vsock, LAUNCHER | RESOLVER | VMM },
