@@ -43,7 +43,7 @@ FAULTS = {
     # of all blobs
     "short": "the connection ends after half (the first 2 times)",
     "no-range": "Range is ignored",
-    "slow": "each takes two seconds",
+    "slow": "each takes a second",
     "redirect": "another port has them",
     "redirect-http": "another port has them, without TLS",
     "redirect-loop": "each is always somewhere else",
@@ -108,7 +108,8 @@ class Repository:
 
         self.manifests = {}         # digest: media type and bytes
         entry = json.loads(read("index.json"))["manifests"][0]
-        self.blobs = {"sha256:" + name: f"{layout}/blobs/sha256/{name}" for name in os.listdir(f"{layout}/blobs/sha256")}
+        where = f"{layout}/blobs/sha256"
+        self.blobs = {"sha256:" + name: f"{where}/{name}" for name in os.listdir(where)}
         data = read(self.blobs.pop(entry["digest"])[len(layout) + 1:])
         self.tag(entry["mediaType"], data)
         self.layers = {layer["digest"] for layer in json.loads(data)["layers"]}
@@ -162,7 +163,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Once for each request: send_response calls it."""
         headers = getattr(self, "headers", {})      # none when the first line was no request
         auth = headers.get("Authorization", "none").split()[0].lower()
-        request = " ".join(self.requestline.split()[:2])
+        request = ascii(" ".join(self.requestline.split()[:2]))[1:-1]   # or a handshake that nobody expected
         self.server.log(f"{self.server.name} {request} {int(code)} auth={auth}"
                         f" range={headers.get('Range', '-')} host={headers.get('Host', '-')}")
 
@@ -272,7 +273,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.tokens["Bearer " + token] = {
                 "scopes": " ".join(query.get("scope", [])).split(),
                 "left": self.server.faults.limits.get("token-expires", -1)}
-        return self.reply(200, json.dumps({"token": token, "expires_in": 300}).encode(), Content_Type="application/json")
+        data = json.dumps({"token": token, "expires_in": 300}).encode()
+        return self.reply(200, data, Content_Type="application/json")
 
     def manifest(self, repository, reference):
         faults = self.server.faults
@@ -352,7 +354,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data)
             at += len(data)
             if "slow" in faults:
-                time.sleep(0.1)
+                time.sleep(0.05)
         if stall:
             self.until_gone()
 
