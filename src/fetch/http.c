@@ -75,12 +75,12 @@ set_options(const struct http *http, struct transfer *t, const char *url,
 {
 	struct curl_blob ca = { (void *)(uintptr_t)http->ca, http->ca_len,
 		CURL_BLOB_NOCOPY };
-	const char *protocols = http->plain ? "http,https" : "https";
 	CURLcode code = CURLE_OK;
 
 	SET(CURLOPT_URL, url);
-	SET(CURLOPT_PROTOCOLS_STR, protocols);
-	SET(CURLOPT_REDIR_PROTOCOLS_STR, protocols);
+	SET(CURLOPT_PROTOCOLS_STR, http->plain ? "http,https" : "https");
+	/* HTTP was asked for with one host, not with where that may lead. */
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
 	SET(CURLOPT_CAINFO_BLOB, &ca);
 	SET(CURLOPT_PROXY, http->proxy);
 	SET(CURLOPT_NOPROXY, http->no_proxy);
@@ -242,7 +242,8 @@ transfer_is_transient(const struct transfer *t)
 const char *
 transfer_why(const struct transfer *t, char *text, size_t size)
 {
-	if (t->code == CURLE_SSL_CACERT_BADFILE)
+	if (t->code == CURLE_SSL_CACERT_BADFILE ||
+	    t->code == CURLE_SSL_CERTPROBLEM)
 		snprintf(text, size, "what is to be trusted holds no "
 		    "certificates in PEM");
 	else if (t->code == CURLE_SSL_CONNECT_ERROR)
