@@ -583,12 +583,18 @@ sweep(void **state)
 	static const char *const kept[] = { "vg-root", "fc-rootfs-x",
 		"fc-rootfs-00000000002A", "fc-rootfs-000000000000",
 		"fc-rootfs-0000000000001", "fc-rootfs-000000000001" };
+	char longest[DM_NAME_LEN];
 	uint64_t live = 1;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(kept); i++)
 		(void)add(kept[i]);
+	/* Longer than ours, with their UUID, can be. */
+	memset(longest, 'f', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	memcpy(longest, "fc-origin-", 10);
+	(void)add(longest);
 	(void)add(SNAPSHOT);
 	add("fc-rootfs-00000000002b")->busy = true;
 	(void)add("fc-origin-1-2-3");
@@ -600,6 +606,7 @@ sweep(void **state)
 	assert_null(find(SNAPSHOT));
 	assert_non_null(find("fc-rootfs-00000000002b"));
 	assert_true(find("fc-origin-1-2-3")->deferred);
+	assert_false(find(longest)->deferred);
 }
 
 /* A list that cannot be had: nothing is touched. */

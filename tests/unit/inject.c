@@ -171,7 +171,8 @@ judge(const struct attempt *attempt, int status)
 		return "died";
 	if (told->on)
 		return (attempt->act->flags & INJECT_ENDS) != 0 &&
-		    attempt->nr >= 0 ? NULL : "ended";
+		    (attempt->nr >= 0 || WEXITSTATUS(status) == 0) ? NULL :
+		    "ended";
 	if (WEXITSTATUS(status) != 0)
 		return "failed";
 	if (attempt->nr >= 0 && attempt->error == EIO && told->result >= 0 &&

@@ -10,7 +10,7 @@
 
 enum inject_flags {
 	INJECT_MENDS = 1 << 0,		/* a failure may be no failure of RUN */
-	INJECT_ENDS = 1 << 1,		/* RUN does not return then: fatal() */
+	INJECT_ENDS = 1 << 1,		/* RUN need not return: fatal() */
 };
 
 struct act {
