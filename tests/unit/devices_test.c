@@ -182,8 +182,8 @@ list(struct dm_ioctl *h)
 
 		if (name[0] == '\0')
 			continue;
-		entry = (struct dm_name_list){ .dev = makedev(MAPPED, i),
-			.next = (uint32_t)size };
+		entry = (struct dm_name_list){ .next = (uint32_t)size,
+			.dev = makedev(MAPPED, (unsigned int)i) };
 		memcpy((char *)h + at, &entry, sizeof(entry));
 		strcpy((char *)h + at + offsetof(struct dm_name_list, name),
 		    name);

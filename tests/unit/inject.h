@@ -11,6 +11,7 @@
 enum inject_flags {
 	INJECT_MENDS = 1 << 0,		/* a failure may be no failure of RUN */
 	INJECT_ENDS = 1 << 1,		/* RUN need not return: fatal() */
+	INJECT_EIO = 1 << 2,		/* no other error: it would take long */
 };
 
 struct act {

@@ -636,17 +636,17 @@ static const struct act files[] = {
 static const struct act links[] = {
 	{ "sockets", fresh_host, open_network, sockets_closed, 0, NULL },
 	{ "network", with_sockets, ensure_network, nothing_of_ours,
-	    INJECT_MENDS, NULL },
+	    INJECT_MENDS | INJECT_EIO, NULL },
 	{ "flushed network", with_flushed_network, ensure_network,
-	    nothing_of_ours, INJECT_MENDS, NULL },
-	{ "guest", with_network, add_guest, guest_or_nothing, INJECT_MENDS,
-	    NULL },
-	{ "way out", with_guest, let_guest_out, nothing_of_ours, INJECT_MENDS,
-	    NULL },
+	    nothing_of_ours, INJECT_MENDS | INJECT_EIO, NULL },
+	{ "guest", with_network, add_guest, guest_or_nothing,
+	    INJECT_MENDS | INJECT_EIO, NULL },
+	{ "way out", with_guest, let_guest_out, nothing_of_ours,
+	    INJECT_MENDS | INJECT_EIO, NULL },
 	{ "guest's end", with_guest, remove_guest, nothing_of_ours,
-	    INJECT_MENDS, NULL },
+	    INJECT_MENDS | INJECT_EIO, NULL },
 	{ "network's end", with_guest, close_network, nothing_of_ours,
-	    INJECT_MENDS, NULL },
+	    INJECT_MENDS | INJECT_EIO, NULL },
 };
 
 static const struct act roles[] = {
