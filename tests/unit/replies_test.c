@@ -790,6 +790,35 @@ rules(void **state)
 	}
 }
 
+/* ---- taps ---- */
+
+/* A name that would have the kernel choose one, or is none. */
+static void
+tap_names(void **state)
+{
+	static const struct {
+		const char *name;
+		int expected;
+	} cases[] = {
+		{ "", -EINVAL }, { "fc-%d", -EINVAL }, { "%", -EINVAL },
+		{ "fc-0123456789abc", -ENAMETOOLONG },
+	};
+	struct tap_spec spec = { .bridge = BRIDGE };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		host = (struct host){ .gone = 99 };
+		spec.name = cases[i].name;
+		assert_case(tap_create(&nl, &spec) == cases[i].expected, i,
+		    cases[i].name);
+		assert_int_equal(host.nset, 0);
+	}
+	host = (struct host){ .gone = BRIDGE_INDEX };
+	assert_int_equal(tap_create(&nl, &spec), -ENODEV);
+	assert_true(tap_persist(-1) == -EBADF);
+}
+
 int
 main(void)
 {
@@ -801,6 +830,7 @@ main(void)
 		cmocka_unit_test(chains),
 		cmocka_unit_test(last_rules),
 		cmocka_unit_test(rules),
+		cmocka_unit_test(tap_names),
 	};
 
 	log_init("test", LOG_ERROR);

@@ -508,6 +508,43 @@ remove_guest(void)
 	return network_remove(&network, vm);
 }
 
+/* Killed, with a tap that stays as Firecracker's do, and forwarding on record. */
+static void
+with_killed_daemon(void)
+{
+	with_guest();
+	(void)tap_persist(vm->tap_fd);
+	close_fdp(&vm->tap_fd);
+	nl_close(&network.route);
+	nl_close(&network.filter);
+	network = (struct network){ .route.fd = -1, .filter.fd = -1 };
+}
+
+/* The next one's start, without any VM on record. */
+static int
+start_over(void)
+{
+	int r = network_open(&network, &cfg, at);
+
+	if (r == 0) {
+		network_close(&network);
+		r = network.ready ? -EIO : 0;
+	}
+	return r;
+}
+
+/* And that of the one after, if that has not got so far. */
+static const char *
+next_daemon(int r)
+{
+	nl_close(&network.route);
+	nl_close(&network.filter);
+	network = (struct network){ .route.fd = -1, .filter.fd = -1 };
+	if (start_over() < 0)
+		return "the next daemon does not start";
+	return nothing_of_ours(r);
+}
+
 static int
 close_network(void)
 {
@@ -644,6 +681,8 @@ static const struct act links[] = {
 	{ "way out", with_guest, let_guest_out, nothing_of_ours,
 	    INJECT_MENDS | INJECT_EIO, NULL },
 	{ "guest's end", with_guest, remove_guest, nothing_of_ours,
+	    INJECT_MENDS | INJECT_EIO, NULL },
+	{ "killed daemon", with_killed_daemon, start_over, next_daemon,
 	    INJECT_MENDS | INJECT_EIO, NULL },
 	{ "network's end", with_guest, close_network, nothing_of_ours,
 	    INJECT_MENDS | INJECT_EIO, NULL },
