@@ -647,6 +647,50 @@ swapped_sockets(void **state)
 	close(outside);
 }
 
+/* The cache of another ldconfig(8) than that of the daemon's start. */
+static void
+new_ld_cache(void **state)
+{
+	struct jail_host host = monitor.host;
+	char etc[96], path[64], text[16] = "";
+	struct vm *vm = new_vm(13);
+	int i, fd;
+
+	(void)state;
+	snprintf(etc, sizeof(etc), "%s/etc", temp.path);
+	assert_int_equal(mkdir(etc, 0755), 0);
+	put_file(temp.fd, "etc/ld.so.cache", "old", 3);
+	assert_int_equal(mount(etc, "/etc", NULL, MS_BIND, NULL), 0);
+	assert_int_equal(jail_host_open(&monitor.host), 0);
+	for (i = 0; i < 2; i++) {
+		put_file(temp.fd, "etc/ld.so.cache~", "new", 3);
+		assert_int_equal(renameat(temp.fd, "etc/ld.so.cache~", temp.fd,
+		    "etc/ld.so.cache"), 0);
+		assert_int_equal(launch(vm, "look wait", NULL), 0);
+		snprintf(path, sizeof(path), "/proc/%d/root/etc/ld.so.cache",
+		    (int)vm->pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		assert_int_equal(read(fd, text, sizeof(text) - 1), 3);
+		assert_string_equal(text, "new");
+		close(fd);
+		end_vmm(vm);
+		assert_int_equal(jail_remove(monitor.jails, "00000000000d"),
+		    0);
+		vm->state = VM_STAGED;
+		vm->disk.fd = worker_file("disk", O_RDWR);
+		vm->tap_fd = eventfd(0, EFD_CLOEXEC);
+	}
+	/* A host that has none. */
+	assert_int_equal(unlinkat(temp.fd, "etc/ld.so.cache", 0), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), 0);
+	end_vmm(vm);
+	for (i = 0; i < MOUNT_HOST_DIRS; i++)
+		close_fdp(&monitor.host.dirs[i]);
+	monitor.host = host;
+	assert_int_equal(umount("/etc"), 0);
+	remove_vm(vm);
+}
+
 /* What it can pile up is a few pages. */
 static void
 full_run(void **state)
@@ -1003,6 +1047,7 @@ main(int argc, char **argv)
 		jail_unit_test(planted_sockets),
 		jail_unit_test(swapped_sockets),
 		jail_unit_test(full_run),
+		jail_unit_test(new_ld_cache),
 		jail_unit_test(adopted_run),
 		jail_unit_test(two_vms),
 		jail_unit_test(as_the_monitor),
