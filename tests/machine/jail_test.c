@@ -647,6 +647,21 @@ swapped_sockets(void **state)
 	close(outside);
 }
 
+/* VM once more, after its VMM's end. */
+static void
+again(struct vm *vm)
+{
+	char name[VM_ID_HEX + 1];
+
+	vm_name(vm->id, name);
+	assert_int_equal(jail_remove(monitor.jails, name), 0);
+	close_fdp(&vm->run_fd);
+	close_fdp(&vm->pidfd);
+	vm->state = VM_STAGED;
+	vm->disk.fd = worker_file("disk", O_RDWR);
+	vm->tap_fd = eventfd(0, EFD_CLOEXEC);
+}
+
 /* The cache of another ldconfig(8) than that of the daemon's start. */
 static void
 new_ld_cache(void **state)
@@ -674,11 +689,7 @@ new_ld_cache(void **state)
 		assert_string_equal(text, "new");
 		close(fd);
 		end_vmm(vm);
-		assert_int_equal(jail_remove(monitor.jails, "00000000000d"),
-		    0);
-		vm->state = VM_STAGED;
-		vm->disk.fd = worker_file("disk", O_RDWR);
-		vm->tap_fd = eventfd(0, EFD_CLOEXEC);
+		again(vm);
 	}
 	/* A host that has none. */
 	assert_int_equal(unlinkat(temp.fd, "etc/ld.so.cache", 0), 0);
@@ -688,6 +699,45 @@ new_ld_cache(void **state)
 		close_fdp(&monitor.host.dirs[i]);
 	monitor.host = host;
 	assert_int_equal(umount("/etc"), 0);
+	remove_vm(vm);
+}
+
+/* An upgrade: the daemon's executable of the VMM is deleted, another one there. */
+static void
+upgraded(void **state)
+{
+	int old = monitor.programs[PROGRAM_QEMU];
+	struct vm *vm = new_vm(14);
+	char exe[64], command[300];
+	struct stat st, now;
+
+	(void)state;
+	snprintf(cfg.qemu_bin, sizeof(cfg.qemu_bin), "%s/qemu", temp.path);
+	snprintf(command, sizeof(command),
+	    "install -m 755 %s %s.new && mv %s.new %s", vmm_path,
+	    cfg.qemu_bin, cfg.qemu_bin, cfg.qemu_bin);
+	assert_int_equal(system(command), 0);
+	monitor.programs[PROGRAM_QEMU] = open(cfg.qemu_bin,
+	    O_RDONLY | O_CLOEXEC);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(stat(cfg.qemu_bin, &st), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), 0);
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)vm->pid);
+	assert_int_equal(stat(exe, &now), 0);
+	assert_true(now.st_ino == st.st_ino);
+	end_vmm(vm);
+	/* Another one that is not root's alone, or none: said, as at the start. */
+	again(vm);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(chmod(cfg.qemu_bin, 0777), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), -EPERM);
+	assert_non_null(strstr(monitor.error, "is not root's alone"));
+	assert_int_equal(unlink(cfg.qemu_bin), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), -ENOENT);
+	assert_non_null(strstr(monitor.error, "/qemu: No such file"));
+	close(monitor.programs[PROGRAM_QEMU]);
+	monitor.programs[PROGRAM_QEMU] = old;
+	cfg.qemu_bin[0] = '\0';
 	remove_vm(vm);
 }
 
@@ -1048,6 +1098,7 @@ main(int argc, char **argv)
 		jail_unit_test(swapped_sockets),
 		jail_unit_test(full_run),
 		jail_unit_test(new_ld_cache),
+		jail_unit_test(upgraded),
 		jail_unit_test(adopted_run),
 		jail_unit_test(two_vms),
 		jail_unit_test(as_the_monitor),
