@@ -708,7 +708,7 @@ upgraded(void **state)
 {
 	int old = monitor.programs[PROGRAM_QEMU];
 	struct vm *vm = new_vm(14);
-	char exe[64], command[300];
+	char exe[64], command[1200];
 	struct stat st, now;
 
 	(void)state;

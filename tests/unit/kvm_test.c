@@ -20,7 +20,9 @@ enum { MEM_BYTES = 0x8000, RUN_BYTES = 0x2000, DATA_AT = 0x1000, EXITS = 3 };
 
 /* 11 times the sum of 1 to 2^20, of which the port takes 32 bits. */
 #define RIGHT ((uint32_t)(UINT64_C(0x100000) * UINT64_C(0x100001) / 2 * 11))
-#define WORKS { KVM_EXIT_IO, KVM_EXIT_IO_OUT, 0x80, 4, RIGHT }, { KVM_EXIT_HLT, 0, 0, 0, 0 }
+#define WORKS \
+	{ KVM_EXIT_IO, KVM_EXIT_IO_OUT, 0x80, 4, RIGHT }, \
+	{ KVM_EXIT_HLT, 0, 0, 0, 0 }
 /* It never comes back. */
 #define HANGS UINT32_MAX
 

@@ -76,7 +76,7 @@ static struct host {
 	size_t nchains;
 	const struct rule *rules;	/* of each chain */
 	size_t nrules;
-	unsigned int ours;			/* and so many of ours */
+	unsigned int ours;		/* and so many of ours */
 	int rules_errors[2];		/* of asking for them: first, later */
 	unsigned int rules_asked, batches, inserted;
 } host;
@@ -423,8 +423,9 @@ __wrap_ioctl(int fd, unsigned long request, ...)
 
 /* ---- routes ---- */
 
-#define DEFAULT(link) { AF_INET, RT_TABLE_MAIN, RTN_UNICAST, 0, link, 0, WHOLE }
-#define HOPS(link, n, how) { AF_INET, RT_TABLE_MAIN, RTN_UNICAST, 0, link, n, how }
+#define HOPS(link, n, how) \
+	{ AF_INET, RT_TABLE_MAIN, RTN_UNICAST, 0, link, n, how }
+#define DEFAULT(link) HOPS(link, 0, WHOLE)
 
 static void
 uplinks(void **state)
@@ -627,8 +628,10 @@ forwarding_is_taken_back(void **state)
 static const struct uplinks some = { .count = 2, .index = { 2, 3 },
 	.name = { "up2", "up3" } };
 
-#define DROPS(table) { NFPROTO_IPV4, NF_INET_FORWARD, "filter", table, "fwd", NF_DROP, WHOLE }
-#define CHAIN(family, hook, type, how) { family, hook, type, "other", "fwd", NF_DROP, how }
+#define DROPS(table) \
+	{ NFPROTO_IPV4, NF_INET_FORWARD, "filter", table, "fwd", NF_DROP, WHOLE }
+#define CHAIN(family, hook, type, how) \
+	{ family, hook, type, "other", "fwd", NF_DROP, how }
 
 static void
 chains(void **state)

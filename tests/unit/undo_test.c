@@ -395,7 +395,8 @@ fresh_host(void)
 	fresh_dir();
 	(void)unshare(CLONE_NEWNET);
 	(void)!system("ip link set lo up; ip link add up0 type veth peer up1; "
-	    "ip addr add 203.0.113.1/24 dev up0; ip link set up1 up; ip link set up0 up; "
+	    "ip addr add 203.0.113.1/24 dev up0; "
+	    "ip link set up1 up; ip link set up0 up; "
 	    "ip route add default via 203.0.113.2; "
 	    "nft add table ip other; nft add chain ip other forward "
 	    "'{ type filter hook forward priority 0; policy drop; }'");
