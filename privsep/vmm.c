@@ -88,7 +88,7 @@ renew(struct monitor *monitor, enum program program, const char *configured)
 	struct stat st;
 
 	if (fstat(*fd, &st) < 0)
-		return -errno;
+		return op_error(monitor, -errno, "VMM: %s", strerror(errno));
 	if (st.st_nlink > 0)
 		return 0;
 	r = program_open(program, configured, why, sizeof(why));

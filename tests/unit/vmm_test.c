@@ -165,6 +165,7 @@ upgrades(void **state)
 	}
 	monitor.programs[PROGRAM_QEMU] = -1;
 	assert_int_equal(vmm_renew(&monitor, VMM_QEMU), -EBADF);
+	assert_string_not_equal(monitor.error, "");
 }
 
 int
