@@ -185,10 +185,12 @@ origin_open(const struct disk_host *host, int image, uint64_t sectors,
 			    O_RDONLY);
 		if (r >= 0) {
 			origin->fd = r;
-			return mapper_remove(host->mapper, name, true);
+			r = mapper_remove(host->mapper, name, true);
+			if (r == 0)
+				return 0;
+			break;
 		}
 		close_fdp(lock);
-		*lock = -1;
 	}
 	(void)mapper_remove(host->mapper, name, true);
 	return r;

@@ -48,8 +48,8 @@ static const struct device {
 static int
 open_host_dir(struct jail_host *host, int root, int which)
 {
-	_cleanup_close_ int fd = openat(root, jail_targets[which],
-	    O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(root, which == MOUNT_LD_CACHE ?
+	    "etc" : jail_targets[which], O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	ssize_t n;
 
@@ -57,7 +57,7 @@ open_host_dir(struct jail_host *host, int root, int which)
 		return errno == ENOENT ? 0 : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) {
+	if (S_ISDIR(st.st_mode)) {
 		host->dirs[which] = steal_fd(&fd);
 		return 0;
 	}
@@ -276,9 +276,14 @@ int
 jail_mounts(const struct jail_host *host, uid_t uid, int kernel_fd,
     int initrd_fd, int mounts[JAIL_MOUNTS])
 {
-	int sources[JAIL_MOUNTS] = { 0 }, i, r = 0;
+	/* Not the one of the daemon's start: no deleted file can be mounted. */
+	_cleanup_close_ int cache = path_open(host->dirs[MOUNT_LD_CACHE],
+	    "ld.so.cache", O_PATH | O_NOFOLLOW, 0);
+	int sources[JAIL_MOUNTS] = { 0 }, i,
+	    r = cache < 0 && cache != -ENOENT ? cache : 0;
 
 	memcpy(sources, host->dirs, sizeof(host->dirs));
+	sources[MOUNT_LD_CACHE] = cache;
 	sources[MOUNT_KERNEL] = kernel_fd;
 	sources[MOUNT_INITRD] = initrd_fd;
 	for (i = 0; i < JAIL_MOUNTS; i++)

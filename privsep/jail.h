@@ -32,7 +32,10 @@ enum jail_mount {
 /* Mount points, relative to the jail's root. */
 extern const char *const jail_targets[JAIL_MOUNTS];
 
-/* The host's directories and files, opened once; -1 where it has none. */
+/*
+ * The host's directories, opened once; -1 where it has none. That of
+ * MOUNT_LD_CACHE is /etc, for ldconfig(8) replaces the file with each package.
+ */
 struct jail_host {
 	int dirs[MOUNT_HOST_DIRS];	/* O_PATH */
 	char links[MOUNT_HOST_DIRS][16]; /* target, where it is a symlink */

@@ -83,6 +83,13 @@ int	 ops_send_exit(struct monitor *monitor, uint64_t vm,
  */
 void	 vmm_choose(struct monitor *monitor);
 
+/*
+ * Opens the programs of VMM anew, as vmm_choose did, if they have been deleted
+ * since: an upgrade puts others in their place, and goes on with these. 0 or
+ * -errno (op_error).
+ */
+int	 vmm_renew(struct monitor *monitor, enum vmm_kind vmm);
+
 /* Puts "what: why" into the reply of the op under way; returns ERROR. */
 int	 op_error(struct monitor *monitor, int error, const char *fmt, ...)
 	    PRINTF_LIKE(3, 4);

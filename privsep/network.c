@@ -36,6 +36,8 @@ network_open(struct network *network, const struct config *cfg, int state_dir)
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	r = read_full(fd, &network->forward, sizeof(network->forward));
+	if (r < 0 && r != -EPIPE)
+		return r;
 	if (r < 0 || forward_check(&network->forward) < 0) {
 		log_warn("forwarding record is not ours, ignored");
 		memset(&network->forward, 0, sizeof(network->forward));

@@ -117,32 +117,51 @@ same(const struct proc_identity *found, const struct proc_identity *identity)
 	    (identity->exe_ino == 0 || found->exe_ino == identity->exe_ino);
 }
 
+/*
+ * Whether error R of a look at a process says that it is gone, or never was the
+ * one that is meant (a thread's number, several uids). All others, such as too
+ * many open files, say nothing about it.
+ */
+static bool
+is_gone(int r)
+{
+	return r == -ESRCH || r == -ENOENT || r == -EINVAL || r == -EPERM;
+}
+
 int
 proc_open(int proc_fd, pid_t pid, const struct proc_identity *identity)
 {
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct proc_identity found = { 0 };
+	int r = fd < 0 ? -errno : proc_start_time(proc_fd, pid,
+	    &found.start_time);
 
-	if (fd < 0)
-		return -errno;
-	if (proc_identify(proc_fd, pid, &found) < 0 ||
-	    !same(&found, identity))
+	/* The executable of another one may not be for us to see. */
+	if (r == 0 && found.start_time != identity->start_time)
 		return -ESRCH;
-	return steal_fd(&fd);
+	if (r == 0)
+		r = proc_identify(proc_fd, pid, &found);
+	if (r < 0)
+		return is_gone(r) ? -ESRCH : r;
+	return same(&found, identity) ? steal_fd(&fd) : -ESRCH;
 }
 
-void
+int
 proc_end(int proc_fd, pid_t pid, uint64_t start_time)
 {
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	uint64_t found;
+	uint64_t found = 0;
+	int r = fd < 0 ? -errno : proc_start_time(proc_fd, pid, &found);
 
-	if (fd < 0 || proc_start_time(proc_fd, pid, &found) < 0 ||
-	    found != start_time)
-		return;
-	if (proc_signal(fd, SIGKILL) == 0)
-		(void)poll(&pfd, 1, END_TIMEOUT_MS);
+	if (r == 0 && found == start_time)
+		r = proc_signal(fd, SIGKILL);
+	if (r < 0 || found != start_time)
+		return is_gone(r) ? 0 : r;
+	r = poll(&pfd, 1, END_TIMEOUT_MS);
+	if (r < 0)
+		return -errno;
+	return r == 0 ? -ETIMEDOUT : 0;
 }
 
 int

@@ -29,15 +29,16 @@ int	 proc_identify(int proc_fd, pid_t pid, struct proc_identity *identity);
 
 /*
  * Opens a pidfd on PID if it is still the process of IDENTITY. An fd or
- * -errno, -ESRCH when it is gone or another one.
+ * -errno, -ESRCH only when it is gone or another one.
  */
 int	 proc_open(int proc_fd, pid_t pid, const struct proc_identity *identity);
 
 /*
  * Kills PID if it is the process that began at START_TIME, and waits until it
- * is gone: for one that was on record before it became what it was to be.
+ * is gone: for one that was on record before it became what it was to be. 0,
+ * also when it is gone or another one; -ETIMEDOUT when it does not go; -errno.
  */
-void	 proc_end(int proc_fd, pid_t pid, uint64_t start_time);
+int	 proc_end(int proc_fd, pid_t pid, uint64_t start_time);
 
 /*
  * Opens (O_PATH) the directory NAME of the root directory of PID, which must

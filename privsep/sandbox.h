@@ -40,7 +40,7 @@ struct syscall_rule {
 	ALLOW(futex), ALLOW(getrandom), ALLOW(getpid), ALLOW(gettid), \
 	ALLOW(tgkill), ALLOW(rt_sigprocmask), ALLOW(rt_sigaction), \
 	ALLOW(wait4), ALLOW(writev), ALLOW(set_robust_list), ALLOW(rseq), \
-	ALLOW(faccessat), ALLOW(dup2),
+	ALLOW(faccessat), ALLOW(dup2), ALLOW(sysinfo),
 #else
 #define ALLOW_OF_GLIBC
 #endif

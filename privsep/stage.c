@@ -309,7 +309,9 @@ stage(struct monitor *monitor, struct vm *vm,
 	if (pipe2(staged->errors, O_CLOEXEC | O_NONBLOCK) < 0 ||
 	    pipe2(staged->go, O_CLOEXEC) < 0)
 		return op_error(monitor, -errno, "pipe");
-	r = stage_cgroup(monitor, vm, request, staged);
+	r = vmm_renew(monitor, (enum vmm_kind)vm->vmm);
+	if (r == 0)
+		r = stage_cgroup(monitor, vm, request, staged);
 	if (r < 0)
 		return r;
 	return vm->vmm == VMM_QEMU ? stage_qemu(monitor, vm, fds, staged) :

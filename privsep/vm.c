@@ -180,6 +180,9 @@ read_record(const struct vm_table *table, const char *file,
 	struct stat st;
 	int r;
 
+	/* A symlink, a socket. */
+	if (fd == -ELOOP || fd == -ENXIO)
+		return -EBADMSG;
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
@@ -190,6 +193,7 @@ read_record(const struct vm_table *table, const char *file,
 	return r < 0 ? r : check_record(table, record, file);
 }
 
+/* 0, -EBADMSG when FILE is none of our records, or -errno. */
 static int
 load_one(struct vm_table *table, int proc_fd, const char *file)
 {
@@ -209,11 +213,12 @@ load_one(struct vm_table *table, int proc_fd, const char *file)
 	if (record.pid == 0)
 		return 0;
 	r = proc_open(proc_fd, record.pid, &record.identity);
-	if (r < 0) {
+	if (r == -ESRCH)
 		/* Still on its way when the daemon was killed? */
-		proc_end(proc_fd, record.pid, record.identity.start_time);
-		return 0;
-	}
+		return proc_end(proc_fd, record.pid,
+		    record.identity.start_time);
+	if (r < 0)
+		return r;
 	vm->state = VM_RUNNING;
 	vm->adopted = true;
 	vm->pid = record.pid;
@@ -230,7 +235,7 @@ vm_load_all(struct vm_table *table, int proc_fd)
 	int dir = path_open(table->records, ".", O_RDONLY | O_DIRECTORY, 0);
 	struct dirent *entry;
 	DIR *stream;
-	int r;
+	int r = 0;
 
 	if (dir < 0)
 		return dir;
@@ -240,17 +245,20 @@ vm_load_all(struct vm_table *table, int proc_fd)
 		close(dir);
 		return r;
 	}
-	while ((entry = readdir(stream)) != NULL) {
+	while (r == 0 && (errno = 0, entry = readdir(stream)) != NULL) {
 		if (strcmp(entry->d_name, ".") == 0 ||
 		    strcmp(entry->d_name, "..") == 0)
 			continue;
 		r = load_one(table, proc_fd, entry->d_name);
-		if (r < 0) {
-			log_warn("record %s is not ours, removed: %s",
-			    entry->d_name, strerror(-r));
+		if (r == -EBADMSG) {
+			log_warn("record %s is not ours, removed",
+			    entry->d_name);
 			(void)path_remove_tree(table->records, entry->d_name);
+			r = 0;
 		}
 	}
+	if (r == 0 && errno != 0)
+		r = -errno;
 	closedir(stream);
-	return 0;
+	return r;
 }

@@ -71,6 +71,7 @@ int	 vm_save(const struct vm_table *table, const struct vm *vm);
  * Reads all records back. A VM whose process is still the one on record
  * becomes VM_RUNNING and adopted, any other VM_EXITED, to be cleaned up. A
  * record that is not exactly as we write them is removed and said in the log.
+ * What cannot be found out is an error: a VM that runs must not be forgotten.
  * Needs CAP_SYS_PTRACE (proc_identify). 0 or -errno.
  */
 int	 vm_load_all(struct vm_table *table, int proc_fd);

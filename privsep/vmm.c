@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "privsep/cgroup.h"
 #include "privsep/log.h"
 #include "privsep/monitor.h"
+#include "privsep/util.h"
 
 /* What keeps Firecracker from running here, in monitor->vmm_problem, or "". */
 static void
@@ -76,4 +78,35 @@ vmm_choose(struct monitor *monitor)
 	}
 	if (monitor->vmm_problem[0] != '\0')
 		log_warn("%s", monitor->vmm_problem);
+}
+
+static int
+renew(struct monitor *monitor, enum program program, const char *configured)
+{
+	int *fd = &monitor->programs[program], r;
+	char why[WIRE_ERROR_MAX];
+	struct stat st;
+
+	if (fstat(*fd, &st) < 0)
+		return op_error(monitor, -errno, "VMM: %s", strerror(errno));
+	if (st.st_nlink > 0)
+		return 0;
+	r = program_open(program, configured, why, sizeof(why));
+	if (r < 0)
+		return op_error(monitor, r, "%s", why);
+	close_fdp(fd);
+	*fd = r;
+	return 0;
+}
+
+int
+vmm_renew(struct monitor *monitor, enum vmm_kind vmm)
+{
+	const struct config *cfg = monitor->cfg;
+	int r;
+
+	if (vmm == VMM_QEMU)
+		return renew(monitor, PROGRAM_QEMU, cfg->qemu_bin);
+	r = renew(monitor, PROGRAM_FIRECRACKER, cfg->firecracker_bin);
+	return r < 0 ? r : renew(monitor, PROGRAM_JAILER, cfg->jailer_bin);
 }

@@ -2,6 +2,7 @@
  * The one executable: decides by its name, its pid and its first argument
  * which role it plays.
  */
+#include <locale.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +16,10 @@ main(int argc, char **argv)
 	static char name[] = "banger";
 	static char *nothing[] = { name, NULL };
 
+#ifdef __GLIBC__
+	/* By it libarchive takes names of pax headers for text, or refuses. */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+#endif
 	/* execve(2) lets a caller leave out even the name (CVE-2021-4034). */
 	if (argc < 1)
 		return client_main(1, nothing);

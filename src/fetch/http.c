@@ -142,7 +142,7 @@ set_accept(struct transfer *t, const char *accept)
 int
 transfer_start(struct http *http, struct transfer *t, const char *url,
     const char *accept, const struct http_auth *auth, const char *form,
-    uint64_t from)
+    uint64_t from, int limit_s)
 {
 	t->ended = false;
 	t->status = 0;
@@ -152,6 +152,8 @@ transfer_start(struct http *http, struct transfer *t, const char *url,
 	if (t->easy == NULL || set_accept(t, accept) < 0 ||
 	    set_options(http, t, url, form, from) != CURLE_OK ||
 	    set_auth(t, auth) != CURLE_OK ||
+	    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT, (long)limit_s) !=
+	    CURLE_OK ||
 	    curl_multi_add_handle(http->multi, t->easy) != CURLM_OK)
 		return -ENOMEM;
 	t->running = true;

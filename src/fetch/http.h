@@ -17,7 +17,8 @@ enum {
 	HTTP_CHALLENGE = 1024,
 	HTTP_REDIRECTS = 5,
 	HTTP_CONNECT_S = 20,
-	HTTP_STALL_S = 30,		/* without a byte */
+	HTTP_STALL_S = 20,		/* without a byte */
+	HTTP_SMALL_S = 60,		/* for all of a small answer */
 };
 
 /* What all transfers have in common; the strings are the caller's. */
@@ -56,12 +57,13 @@ void	 http_close(struct http *http);
 
 /*
  * Starts to get URL from byte FROM on. ACCEPT and FORM (a body to be posted
- * instead) may be NULL; TRANSFER's sink is set. 0 or -ENOMEM. In every case
- * transfer_end has to follow.
+ * instead) may be NULL; TRANSFER's sink is set. LIMIT_S seconds are enough for
+ * all of it; 0: as long as it moves. 0 or -ENOMEM. In every case transfer_end has
+ * to follow.
  */
 int	 transfer_start(struct http *http, struct transfer *transfer,
 	    const char *url, const char *accept, const struct http_auth *auth,
-	    const char *form, uint64_t from);
+	    const char *form, uint64_t from, int limit_s);
 
 /* Stops it if it is running, and frees what it took. */
 void	 transfer_end(struct http *http, struct transfer *transfer);

@@ -18,6 +18,7 @@ enum {
 	TELL_MS = 250,
 	INDEX_DEPTH = 3,
 	HASH_BYTES = 256 << 10,
+	MUCH_BYTES = 4 << 20,
 };
 
 _Static_assert(sizeof(struct pull_record) <= PIPE_BUF, "records are atomic");
@@ -37,6 +38,7 @@ struct fetch {
 	int fd;				/* of HEX.part, locked */
 	uint64_t have;
 	uint64_t before;		/* of HAVE, when this try began */
+	int64_t moved_ms;		/* when the last of it came */
 	struct digest digest;		/* of what is there */
 	unsigned int tries;
 	bool asked;			/* for credentials, in this try */
@@ -244,6 +246,7 @@ take_blob(void *arg, const char *bytes, size_t len)
 	}
 	digest_add(&f->digest, bytes, len);
 	f->have += len;
+	f->moved_ms = monotonic_ms();
 	return true;
 }
 
@@ -269,6 +272,7 @@ start_blob(struct puller *p, struct fetch *f)
 	if (error < 0)
 		return fail_blob(p, f, error, strerror(-error));
 	f->before = f->have;
+	f->moved_ms = monotonic_ms();
 	if (f->have == f->want.size)
 		return finish_blob(p, f);
 	digest_text(f->want.sha256, digest);
@@ -277,7 +281,7 @@ start_blob(struct puller *p, struct fetch *f)
 	f->state = BLOB_RUNS;
 	if (registry_url(&p->registry, "blobs", digest, url) < 0 ||
 	    transfer_start(&p->registry.http, &f->transfer, url, NULL,
-	    registry_auth(&p->registry, &auth), NULL, f->have) < 0)
+	    registry_auth(&p->registry, &auth), NULL, f->have, 0) < 0)
 		return fail(p, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -310,8 +314,8 @@ retry_blob(struct puller *p, struct fetch *f)
 		return fail_blob(p, f, -EIO, transfer_why(t, why, sizeof(why)));
 	if (error < 0)
 		return fail_blob(p, f, error, strerror(-error));
-	/* Whoever comes further may go on for ever. */
-	if (f->have > f->before)
+	/* Whoever comes further may go on; but not by a little at a time. */
+	if (f->have >= f->before + MUCH_BYTES)
 		f->tries = 0;
 	if (++f->tries == REGISTRY_TRIES)
 		return fail_blob(p, f, -EIO, t->code == CURLE_OK &&
@@ -330,6 +334,14 @@ end_blob(struct puller *p, struct fetch *f)
 	return retry_blob(p, f);
 }
 
+/* Headers, too, can come for ever: libcurl would take these for progress. */
+static void
+stall_blob(struct fetch *f)
+{
+	f->transfer.ended = true;
+	f->transfer.code = CURLE_OPERATION_TIMEDOUT;
+}
+
 /* Starts what may start, and sees to what has ended. 0 or -errno. */
 static int
 look_after(struct puller *p, bool *all_done)
@@ -342,6 +354,9 @@ look_after(struct puller *p, bool *all_done)
 	for (i = 0; error == 0 && i < p->count; i++) {
 		struct fetch *f = &p->fetches[i];
 
+		if (f->state == BLOB_RUNS && now > f->moved_ms +
+		    HTTP_STALL_S * 1000)
+			stall_blob(f);
 		if (f->state == BLOB_RUNS && f->transfer.ended)
 			error = end_blob(p, f);
 		else if (f->state == BLOB_WAITS && running < AT_ONCE &&

@@ -97,7 +97,8 @@ try_once(struct registry *r, struct transfer *t, const char *url,
 	buf_clear(answer->body);
 	t->sink = take;
 	t->arg = answer;
-	error = transfer_start(&r->http, t, url, accept, auth, form, 0);
+	error = transfer_start(&r->http, t, url, accept, auth, form, 0,
+	    HTTP_SMALL_S);
 	while (error == 0 && !t->ended)
 		error = http_turn(&r->http, HTTP_STALL_S * 1000);
 	transfer_end(&r->http, t);

@@ -647,6 +647,100 @@ swapped_sockets(void **state)
 	close(outside);
 }
 
+/* VM once more, after its VMM's end. */
+static void
+again(struct vm *vm)
+{
+	char name[VM_ID_HEX + 1];
+
+	vm_name(vm->id, name);
+	assert_int_equal(jail_remove(monitor.jails, name), 0);
+	close_fdp(&vm->run_fd);
+	close_fdp(&vm->pidfd);
+	vm->state = VM_STAGED;
+	vm->disk.fd = worker_file("disk", O_RDWR);
+	vm->tap_fd = eventfd(0, EFD_CLOEXEC);
+}
+
+/* The cache of another ldconfig(8) than that of the daemon's start. */
+static void
+new_ld_cache(void **state)
+{
+	struct jail_host host = monitor.host;
+	char etc[96], path[64], text[16] = "";
+	struct vm *vm = new_vm(13);
+	int i, fd;
+
+	(void)state;
+	snprintf(etc, sizeof(etc), "%s/etc", temp.path);
+	assert_int_equal(mkdir(etc, 0755), 0);
+	put_file(temp.fd, "etc/ld.so.cache", "old", 3);
+	assert_int_equal(mount(etc, "/etc", NULL, MS_BIND, NULL), 0);
+	assert_int_equal(jail_host_open(&monitor.host), 0);
+	for (i = 0; i < 2; i++) {
+		put_file(temp.fd, "etc/ld.so.cache~", "new", 3);
+		assert_int_equal(renameat(temp.fd, "etc/ld.so.cache~", temp.fd,
+		    "etc/ld.so.cache"), 0);
+		assert_int_equal(launch(vm, "look wait", NULL), 0);
+		snprintf(path, sizeof(path), "/proc/%d/root/etc/ld.so.cache",
+		    (int)vm->pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		assert_int_equal(read(fd, text, sizeof(text) - 1), 3);
+		assert_string_equal(text, "new");
+		close(fd);
+		end_vmm(vm);
+		again(vm);
+	}
+	/* A host that has none. */
+	assert_int_equal(unlinkat(temp.fd, "etc/ld.so.cache", 0), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), 0);
+	end_vmm(vm);
+	for (i = 0; i < MOUNT_HOST_DIRS; i++)
+		close_fdp(&monitor.host.dirs[i]);
+	monitor.host = host;
+	assert_int_equal(umount("/etc"), 0);
+	remove_vm(vm);
+}
+
+/* An upgrade: the daemon's executable of the VMM is deleted, another one there. */
+static void
+upgraded(void **state)
+{
+	int old = monitor.programs[PROGRAM_QEMU];
+	struct vm *vm = new_vm(14);
+	char exe[64], command[1200];
+	struct stat st, now;
+
+	(void)state;
+	snprintf(cfg.qemu_bin, sizeof(cfg.qemu_bin), "%s/qemu", temp.path);
+	snprintf(command, sizeof(command),
+	    "install -m 755 %s %s.new && mv %s.new %s", vmm_path,
+	    cfg.qemu_bin, cfg.qemu_bin, cfg.qemu_bin);
+	assert_int_equal(system(command), 0);
+	monitor.programs[PROGRAM_QEMU] = open(cfg.qemu_bin,
+	    O_RDONLY | O_CLOEXEC);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(stat(cfg.qemu_bin, &st), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), 0);
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)vm->pid);
+	assert_int_equal(stat(exe, &now), 0);
+	assert_true(now.st_ino == st.st_ino);
+	end_vmm(vm);
+	/* Another one that is not root's alone, or none: said, as at the start. */
+	again(vm);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(chmod(cfg.qemu_bin, 0777), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), -EPERM);
+	assert_non_null(strstr(monitor.error, "is not root's alone"));
+	assert_int_equal(unlink(cfg.qemu_bin), 0);
+	assert_int_equal(launch(vm, "look wait", NULL), -ENOENT);
+	assert_non_null(strstr(monitor.error, "/qemu: No such file"));
+	close(monitor.programs[PROGRAM_QEMU]);
+	monitor.programs[PROGRAM_QEMU] = old;
+	cfg.qemu_bin[0] = '\0';
+	remove_vm(vm);
+}
+
 /* What it can pile up is a few pages. */
 static void
 full_run(void **state)
@@ -1003,6 +1097,8 @@ main(int argc, char **argv)
 		jail_unit_test(planted_sockets),
 		jail_unit_test(swapped_sockets),
 		jail_unit_test(full_run),
+		jail_unit_test(new_ld_cache),
+		jail_unit_test(upgraded),
 		jail_unit_test(adopted_run),
 		jail_unit_test(two_vms),
 		jail_unit_test(as_the_monitor),

@@ -186,6 +186,61 @@ uids_that_differ(void **state)
 	end(pid);
 }
 
+#define STAT "7 (a) R 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 "
+#define STATUS "Name:\ta\nUid:\t"
+
+/* Text that is not quite what the kernel writes. */
+static void
+odd_text(void **state)
+{
+	static const struct {
+		const char *stat, *status;
+		int expected;
+	} cases[] = {
+		{ STAT "99 1\n", STATUS "5\t5\t5\t5\n", 0 },
+		{ STAT "99", STATUS "5\t5\t5\t5\n", 0 },
+		{ "", STATUS "5\t5\t5\t5\n", -EBADMSG },
+		{ "7 a R 1", STATUS "5\t5\t5\t5\n", -EBADMSG },
+		{ "7 (a) R 1 1 1", STATUS "5\t5\t5\t5\n", -EBADMSG },
+		{ STAT "x 1", STATUS "5\t5\t5\t5\n", -EINVAL },
+		{ STAT "099 1", STATUS "5\t5\t5\t5\n", -EINVAL },
+		{ STAT "99999999999999999999 1", STATUS "5\t5\t5\t5\n",
+		    -ERANGE },
+		{ STAT "99 1", "", -EBADMSG },
+		{ STAT "99 1", "Uid:\t5\t5\t5\t5\n", -EBADMSG },
+		{ STAT "99 1", STATUS "5\t5\t5", -EBADMSG },
+		{ STAT "99 1", STATUS "5\t5\t5\n\t", -EBADMSG },
+		{ STAT "99 1", STATUS "x\t5\t5\t5\n", -EBADMSG },
+		{ STAT "99 1", STATUS "4294967296\t5\t5\t5\n", -EBADMSG },
+		{ STAT "99 1", STATUS "0\t5\t5\t5\n", -EPERM },
+		{ STAT "99 1", STATUS "5\t0\t5\t5\n", -EPERM },
+		{ STAT "99 1", STATUS "5\t5\t0\t5\n", -EPERM },
+		{ STAT "99 1", STATUS "5\t5\t5\t0\n", -EPERM },
+	};
+	struct temp temp;
+	size_t i;
+
+	(void)state;
+	begin_temp(&temp);
+	assert_int_equal(mkdirat(temp.fd, "7", 0755), 0);
+	put_file(temp.fd, "7/exe", "", 0);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct proc_identity found = { .uid = 1 };
+
+		put_file(temp.fd, "7/stat", cases[i].stat,
+		    strlen(cases[i].stat));
+		put_file(temp.fd, "7/status", cases[i].status,
+		    strlen(cases[i].status));
+		assert_case(proc_identify(temp.fd, 7, &found) ==
+		    cases[i].expected, i, cases[i].status);
+		if (cases[i].expected == 0)
+			assert_true(found.start_time == 99 && found.uid == 5);
+		else
+			assert_true(found.start_time == 0 && found.uid == 1);
+	}
+	end_temp(&temp);
+}
+
 /* Its process is a zombie: no executable any more. */
 static void
 zombie(void **state)
@@ -255,6 +310,7 @@ main(void)
 		cmocka_unit_test(identity),
 		cmocka_unit_test(gone),
 		cmocka_unit_test(uids_that_differ),
+		cmocka_unit_test(odd_text),
 		cmocka_unit_test(zombie),
 		cmocka_unit_test(reused_pid),
 	};

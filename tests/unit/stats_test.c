@@ -71,6 +71,7 @@ cgroup_in_part(void **state)
 		"", "user_usec\nsystem_usec 1\n", "xuser_usec 1\n",
 		"user_usec -1\nsystem_usec 1\n", "user_usec 1",
 		"user_usec 99999999999999999999999999\nsystem_usec 1\n",
+		"user_usec 99999999999999999999\nsystem_usec 1\n",
 	};
 	struct vmm_stats_reply r = { 0 };
 	size_t i;
@@ -90,6 +91,33 @@ cgroup_in_part(void **state)
 	assert_int_equal(r.valid, STATS_CGROUP | STATS_CPU);
 	assert_int_equal(r.memory_bytes, 0);
 	assert_int_equal(r.pids, 0);
+	/* Numbers that are none are left out of a sum. */
+	put_text("io.stat", "8:0 rbytes=x wbytes= rios=3\n"
+	    "8:16 rbytes=5 wbytes=6\n");
+	assert_int_equal(stats_of_cgroup(temp.fd, &r), 0);
+	assert_int_equal(r.io_read_bytes, 5);
+	assert_int_equal(r.io_write_bytes, 6);
+}
+
+/* A stat file that is not quite what the kernel writes. */
+static void
+odd_process(void **state)
+{
+	static const char *const texts[] = { "", "7 a", "7 (a) R 1 1",
+		"7 (a) R 1 1 1 1 1 1 1 1 1 1 x 1 1 1 1 1 1\n",
+		"7 (a) R 1 1 1 1 1 1 1 1 1 1 1 x 1 1 1 1 1\n",
+		"7 (a) R 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 \n" };
+	struct vmm_stats_reply r = { 0 };
+	size_t i;
+
+	(void)state;
+	assert_int_equal(mkdirat(temp.fd, "7", 0755), 0);
+	for (i = 0; i < ARRAY_SIZE(texts); i++) {
+		put_text("7/stat", texts[i]);
+		assert_case(stats_of_process(temp.fd, 7, -1, &r) == -EBADMSG,
+		    i, texts[i]);
+		assert_int_equal(r.valid, 0);
+	}
 }
 
 /* A child whose name would shift the fields, which works until it has time. */
@@ -169,6 +197,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(cgroup),
 		TEST(cgroup_in_part),
+		TEST(odd_process),
 		TEST(process),
 		TEST(which),
 	};
