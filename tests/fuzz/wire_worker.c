@@ -98,6 +98,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	uint8_t which = take_u8(&in);
 
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, wire) == 0);
+	/* What has no room any more is not said. */
+	must(fcntl(wire[1], F_SETFL, O_NONBLOCK) == 0);
 	mon_init(&mon, wire[0]);
 	while (in.len > 0)
 		say(wire[1], &in, ops[which % ARRAY_SIZE(ops)], 1);
