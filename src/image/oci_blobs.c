@@ -71,10 +71,9 @@ oci_blobs_import(const int *fds, size_t count, int out_fd,
 
 	if (parts == NULL)
 		return errmsg(err, err_size, -ENOMEM, "out of memory");
-	if (count < LAYERS)
-		return errmsg(err, err_size, -EBADMSG, "it has no blobs");
-	r = read_text(fds[MANIFEST], "manifest", &text, manifest, err,
-	    err_size);
+	r = count < LAYERS ? errmsg(err, err_size, -EBADMSG,
+	    "it has no blobs") : read_text(fds[MANIFEST], "manifest", &text,
+	    manifest, err, err_size);
 	if (r == 0)
 		r = oci_manifest_read(text.data, text.len, &parts->manifest,
 		    err, err_size);
