@@ -322,6 +322,13 @@ int	 htree_convert(struct ext4_writer *w, uint32_t dir,
 
 /* ext4_writer.c */
 
+/*
+ * Directories that are still to be seen to wait in a list that runs through their
+ * own inodes (the deletion time, as in the kernel's orphan list): a tree of any
+ * depth and width is gone through in constant memory. Puts INO in front; an empty
+ * *LIST is 0.
+ */
+int	 dir_list_push(struct ext4_writer *w, uint32_t ino, uint32_t *list);
 /* Enters INO, an inode with MODE, into directory DIR. */
 int	 entry_add(struct ext4_writer *w, uint32_t dir, const char *name,
 	    uint32_t ino, uint32_t mode);

@@ -106,23 +106,7 @@ is_of_layer(const struct layer *l, uint32_t dir, const char *name,
 	return false;
 }
 
-/*
- * Directories of this layer that are still to be looked through wait in a list
- * through their own inodes, as those that are removed do.
- */
-static int
-list_push(struct ext4_writer *w, uint32_t ino, uint32_t *list)
-{
-	struct disk_inode d;
-	int r;
-
-	if ((r = inode_read(w, ino, &d)) < 0)
-		return r;
-	d.in.i_dtime = *list;
-	*list = ino;
-	return inode_write(w, ino, &d);
-}
-
+/* The first of those that are still to be looked through. */
 static int
 list_pop(struct ext4_writer *w, uint32_t *list, uint32_t *ino,
     struct disk_inode *d)
@@ -144,7 +128,7 @@ hide(struct ext4_writer *w, uint32_t dir, const char *name, uint32_t ino,
 {
 	if (!is_of_layer(&w->layer, dir, name, ino))
 		return ext4_writer_remove(w, dir, name);
-	return is_dir ? list_push(w, ino, list) : 0;
+	return is_dir ? dir_list_push(w, ino, list) : 0;
 }
 
 /* Looks at a copy, for a removal changes the block. */
@@ -200,7 +184,7 @@ int
 ext4_writer_opaque(struct ext4_writer *w, uint32_t dir)
 {
 	uint32_t list = 0;
-	int r = list_push(w, dir, &list);
+	int r = dir_list_push(w, dir, &list);
 
 	return r < 0 ? r : hide_lower(w, &list);
 }

@@ -321,13 +321,8 @@ ext4_writer_release(struct ext4_writer *w, uint32_t ino)
 	return inode_write(w, ino, &d);
 }
 
-/*
- * Directories that are to go wait in a list that runs through their own
- * inodes (the deletion time, as in the kernel's orphan list): a tree of any
- * depth and width is removed in constant memory.
- */
-static int
-doom_dir(struct ext4_writer *w, uint32_t ino, uint32_t *list)
+int
+dir_list_push(struct ext4_writer *w, uint32_t ino, uint32_t *list)
 {
 	struct disk_inode d;
 	int r;
@@ -356,7 +351,7 @@ empty_block(struct ext4_writer *w, uint32_t block, uint32_t *list)
 
 		if (e->inode != 0 && !dots) {
 			if (e->file_type == EXT2_FT_DIR)
-				r = doom_dir(w, e->inode, list);
+				r = dir_list_push(w, e->inode, list);
 			else
 				r = ext4_writer_release(w, e->inode);
 			if (r < 0)
@@ -384,7 +379,7 @@ static int
 remove_tree(struct ext4_writer *w, uint32_t top)
 {
 	uint32_t list = 0;
-	int r = doom_dir(w, top, &list);
+	int r = dir_list_push(w, top, &list);
 
 	while (r == 0 && list != 0) {
 		uint32_t ino = list;

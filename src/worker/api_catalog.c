@@ -241,6 +241,12 @@ api_image_prune_cache(struct peer *peer, const cJSON *line)
 
 	if (read_plain(peer, line) < 0)
 		return;
+	if (import_pulls(peer->w)) {
+		failure_set(&f, FAIL_BUSY, "the cache is in use: an image is "
+		    "being pulled");
+		peer_refuse(peer, &f);
+		return;
+	}
 	r = store_blobs_prune(&peer->w->store, &bytes);
 	if (r < 0) {
 		failure_set(&f, failure_of(r), "the cache: %s", strerror(-r));

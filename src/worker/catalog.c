@@ -735,6 +735,17 @@ on_pulling(void *arg, const struct pull_record *record)
 	}
 }
 
+bool
+import_pulls(struct worker *w)
+{
+	struct list *node, *following;
+
+	list_each(node, following, &w->makings)
+		if (list_entry(node, struct making, node)->download != NULL)
+			return true;
+	return false;
+}
+
 /* A VM whose disk is a difference to the image that would be replaced. */
 static const char *
 user_of(struct worker *w, const char *image)

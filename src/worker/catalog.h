@@ -78,6 +78,9 @@ int	 import_pull(struct import *import, struct worker *w,
 	    const char *name, struct pull_request *request, int ca,
 	    struct failure *f);
 
+/* Whether anything is being pulled. */
+bool	 import_pulls(struct worker *w);
+
 /* Waits no longer: DONE is not called. With nobody left it ends. */
 void	 import_cancel(struct import *import);
 
