@@ -1,7 +1,5 @@
-/*
- * `image pull`: what the user's files and environment say about the registry goes
- * with the request; all else is the daemon's.
- */
+#include "client/pull.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +17,7 @@ add_access(const char *host, bool plain, struct buf *request,
     char err[API_TEXT_MAX])
 {
 	struct registry_auth auth _cleanup_auth_ = { .user = "" };
-	const char *proxy, *no_proxy;
+	const char *proxy = NULL, *no_proxy = NULL;
 	int r = registry_auth_find(host, &auth, err);
 
 	if (r == 0)
@@ -49,37 +47,70 @@ open_authorities(const char *path, bool plain, char err[API_TEXT_MAX])
 }
 
 int
-cmd_image_pull(struct client *client, const struct args *args)
+pull_image(struct client *client, const struct pull_options *options,
+    struct api_reply *reply)
 {
-	struct api_reply reply _cleanup_reply_ = { 0 };
 	struct buf request _cleanup_buf_ = API_REQUEST;
-	const char *name = args_value(args, FLAG_NAME);
-	bool plain = args_has(args, FLAG_PLAIN_HTTP);
 	_cleanup_close_ int ca = -1;
 	char err[API_TEXT_MAX] = "";
 	struct reference ref;
 	int r;
 
-	if (reference_parse(args->words[0], &ref) < 0) {
-		complain("image pull: %s: not the name of an image in a registry "
+	if (reference_parse(options->reference, &ref) < 0) {
+		complain("%s: %s: not the name of an image in a registry "
 		    "(debian, debian:bookworm, ghcr.io/a/b@sha256:...)",
-		    args->words[0]);
-		return EXIT_FAILED;
+		    client->command->name, options->reference);
+		return -EINVAL;
 	}
-	api_request(&request, "image.pull", "reference", args->words[0]);
-	if (name != NULL)
-		json_text(&request, "name", name);
-	ca = open_authorities(args_value(args, FLAG_CA), plain, err);
-	if (ca < 0 || add_access(ref.host, plain, &request, err) < 0) {
-		complain("image pull: %s", err);
-		return EXIT_FAILED;
+	api_request(&request, "image.pull", "reference", options->reference);
+	if (options->name != NULL)
+		json_text(&request, "name", options->name);
+	r = ca = open_authorities(options->ca, options->plain, err);
+	if (r >= 0)
+		r = add_access(ref.host, options->plain, &request, err);
+	if (r < 0) {
+		complain("%s: %s", client->command->name, err);
+		return r;
 	}
-	if (client_connect(client) < 0)
-		return EXIT_FAILED;
-	r = client_call_progress(client, &request, ca, 0, &reply);
+	r = client_call_progress(client, &request, ca, 0, reply);
 	explicit_bzero(request.data, request.len);
-	return r < 0 ? EXIT_FAILED :
-	    objects_done(client, reply.result, &image_kind, "pulled");
+	return r;
+}
+
+int
+pull_missing(struct client *client, const char *image)
+{
+	const struct pull_options options = { .reference = image };
+	struct api_reply shown _cleanup_reply_ = { 0 };
+	struct api_reply pulled _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+	int r;
+
+	if (image == NULL || strpbrk(image, ":/@") == NULL)
+		return 0;
+	api_request(&request, "image.show", "image", image);
+	r = api_call(&client->api, &request, -1, 0, NULL, NULL, &shown);
+	if (r < 0)
+		return client_outcome(r, &shown);
+	return strcmp(shown.code, "not-found") == 0 ?
+	    pull_image(client, &options, &pulled) : 0;
+}
+
+int
+cmd_image_pull(struct client *client, const struct args *args)
+{
+	const struct pull_options options = {
+		.reference = args->words[0],
+		.name = args_value(args, FLAG_NAME),
+		.ca = args_value(args, FLAG_CA),
+		.plain = args_has(args, FLAG_PLAIN_HTTP),
+	};
+	struct api_reply reply _cleanup_reply_ = { 0 };
+
+	if (client_connect(client) < 0 ||
+	    pull_image(client, &options, &reply) < 0)
+		return EXIT_FAILED;
+	return objects_done(client, reply.result, &image_kind, "pulled");
 }
 
 int

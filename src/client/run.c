@@ -12,6 +12,7 @@
 #include "base/hex.h"
 #include "client/command.h"
 #include "client/confine.h"
+#include "client/pull.h"
 #include "client/session.h"
 #include "client/spec.h"
 #include "client/text.h"
@@ -182,6 +183,11 @@ start(struct client *client, const struct vm_spec *spec, char name[NAME_BYTES])
 	struct buf request _cleanup_buf_ = API_REQUEST;
 	int r;
 
+	r = pull_missing(client, spec->image);
+	if (r == -ECANCELED)
+		return signal_code(client->api.cancel_fd);
+	if (r < 0)
+		return EXIT_BANGER;
 	api_request(&request, "vm.run", NULL, NULL);
 	spec_write(spec, &request);
 	r = client_call_progress(client, &request, -1, 0, &reply);

@@ -321,7 +321,7 @@ exec_spec_free(struct exec_spec *exec)
 {
 	uint32_t i;
 
-	for (i = 0; i < exec->env_count; i++)
+	for (i = exec->image_env_count; i < exec->env_count; i++)
 		free(exec->env[i]);
 	free(exec->env);
 	free(exec->image_command);
@@ -333,24 +333,23 @@ static int
 default_env(struct exec_spec *exec, const cJSON *env)
 {
 	size_t count = (size_t)cJSON_GetArraySize(env), n = 0;
-	char **all = calloc(count + exec->env_count + 1, sizeof(*all));
+	size_t given = exec->env_count;
 	const cJSON *item;
+	char **all;
 
+	all = reallocarray(exec->env, count + given + 1, sizeof(*all));
 	if (all == NULL)
 		return -ENOMEM;
-	cJSON_ArrayForEach(item, env) {
-		if (!cJSON_IsString(item) || item->valuestring[0] == '=' ||
-		    strchr(item->valuestring, '=') == NULL)
-			continue;
-		all[n] = strdup(item->valuestring);
-		if (all[n++] == NULL)
-			break;
-	}
-	memcpy(all + n, exec->env, exec->env_count * sizeof(*all));
-	free(exec->env);
 	exec->env = all;
-	exec->env_count += (uint32_t)n;
-	return n > 0 && all[n - 1] == NULL ? -ENOMEM : 0;
+	memmove(all + count, all, given * sizeof(*all));
+	cJSON_ArrayForEach(item, env)
+		if (cJSON_IsString(item) && item->valuestring[0] != '=' &&
+		    strchr(item->valuestring, '=') != NULL)
+			all[n++] = item->valuestring;
+	memmove(all + n, all + count, given * sizeof(*all));
+	exec->image_env_count = (uint32_t)n;
+	exec->env_count = (uint32_t)(n + given);
+	return 0;
 }
 
 static size_t

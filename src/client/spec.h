@@ -57,8 +57,9 @@ void	 spec_write(const struct vm_spec *spec, struct buf *request);
 struct exec_spec {
 	const char *user;		/* "" : the guest's default */
 	const char *workdir;		/* likewise */
-	char **env;			/* K=V, NULL-terminated; ours */
+	char **env;			/* K=V; ours but for the first: */
 	uint32_t env_count;
+	uint32_t image_env_count;	/* those that the image gave */
 	char **command;			/* NULL: a shell; points into argv */
 	char **image_command;		/* COMMAND when the image gave it; ours */
 	uint32_t command_count;

@@ -125,8 +125,6 @@ import_new(int out_fd, char *err, size_t err_size, int *error)
 static void
 import_free(struct import *im)
 {
-	if (im == NULL)
-		return;
 	ext4_writer_free(im->tree.w);
 	free(im);
 }
@@ -140,6 +138,8 @@ image_import_tar(struct source *s, int out_fd,
 	int r;
 
 	im = import_new(out_fd, err, err_size, &r);
+	if (im == NULL)
+		return r;
 	before = enter_utf8(&utf8);
 	if (r == 0)
 		r = tar_import(&im->tar, s);
@@ -209,6 +209,8 @@ image_import_layers(const struct image_layer *layers, size_t count, int out_fd,
 	int r;
 
 	im = import_new(out_fd, err, err_size, &r);
+	if (im == NULL)
+		return r;
 	before = enter_utf8(&utf8);
 	if (r == 0) {
 		im->progress = progress;

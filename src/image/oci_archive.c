@@ -22,9 +22,9 @@ enum {
 	INDEX_DEPTH = 3,
 };
 
-/* One entry of the tar: a file, or a link to another one. */
+/* One entry of the tar: a file, or a link to another one (TARGET not ""). */
 struct item {
-	char *name, *target;
+	char name[NAME_MAX_LEN + 1], target[NAME_MAX_LEN + 1];
 	struct source_piece piece;
 };
 
@@ -179,16 +179,16 @@ add_item(struct oci_archive *a, struct archive_entry *entry, const char *name)
 	bool file = archive_entry_filetype(entry) == AE_IFREG &&
 	    archive_entry_hardlink(entry) == NULL;
 
-	if (!file && target == NULL)
+	if (!file && (target == NULL || target[0] == '\0' ||
+	    strlen(target) > NAME_MAX_LEN))
 		return 0;
 	if (a->count == ITEMS_MAX)
 		return errmsg(a->err, a->err_size, -ENOTSUP,
 		    "the archive has more than %d files", ITEMS_MAX);
-	*item = (struct item){ .name = strdup(name),
-		.target = target != NULL ? strdup(target) : NULL };
+	(void)format(item->name, sizeof(item->name), "%s", name);
+	(void)format(item->target, sizeof(item->target), "%s",
+	    target != NULL ? target : "");
 	a->count++;
-	if (item->name == NULL || (target != NULL && item->target == NULL))
-		return errmsg(a->err, a->err_size, -ENOMEM, "out of memory");
 	return file ? place(a, entry, &item->piece) : 0;
 }
 
@@ -234,7 +234,7 @@ find_item(const struct oci_archive *a, const char *name)
 		for (i = a->count; i > 0 && item == NULL; i--)
 			if (strcmp(a->items[i - 1].name, path) == 0)
 				item = &a->items[i - 1];
-		if (item == NULL || item->target == NULL)
+		if (item == NULL || item->target[0] == '\0')
 			return item;
 		/* As `docker save` made them: ../ID/layer.tar in ID/. */
 		target = item->target;
@@ -339,14 +339,14 @@ find_manifest(const struct oci_archive *a, const struct item *index,
 static int
 read_layout(const struct oci_archive *a, const struct item *index,
     struct oci_manifest *manifest, struct image_layer *layers, size_t *count,
-    struct buf *config, struct image_import_result *result)
+    struct buf *config, uint8_t digest[DIGEST_BYTES])
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(OCI_JSON_MAX + 1);
 	struct oci_blob blob = { .size = 0 };
 	uint32_t i;
 	int r = find_manifest(a, index, &blob, &text);
 
-	memcpy(result->digest, blob.sha256, sizeof(result->digest));
+	memcpy(digest, blob.sha256, sizeof(blob.sha256));
 	if (r == 0)
 		r = oci_manifest_read(text.data, text.len, manifest, a->err,
 		    a->err_size);
@@ -396,7 +396,7 @@ find_named(const struct oci_archive *a, const cJSON *name,
 static int
 read_saved_config(const struct oci_archive *a, const cJSON *image,
     struct oci_diff_ids *ids, struct buf *config,
-    struct image_import_result *result)
+    uint8_t digest[DIGEST_BYTES])
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(OCI_JSON_MAX + 1);
 	struct source_piece piece;
@@ -408,7 +408,7 @@ read_saved_config(const struct oci_archive *a, const cJSON *image,
 	if (r < 0)
 		return r;
 	/* The image's id, and the only digest there is of all of it. */
-	digest_of(text.data, text.len, result->digest);
+	digest_of(text.data, text.len, digest);
 	return oci_config_read(text.data, text.len, ids, config, a->err,
 	    a->err_size);
 }
@@ -441,7 +441,7 @@ read_saved_layers(const struct oci_archive *a, const cJSON *image,
 static int
 read_saved(const struct oci_archive *a, const struct item *manifest,
     struct oci_diff_ids *ids, struct image_layer *layers, size_t *count,
-    struct buf *config, struct image_import_result *result)
+    struct buf *config, uint8_t digest[DIGEST_BYTES])
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(OCI_JSON_MAX + 1);
 	cJSON *tree _cleanup_json_ = NULL;
@@ -457,7 +457,7 @@ read_saved(const struct oci_archive *a, const struct item *manifest,
 		return errmsg(a->err, a->err_size, -ENOTSUP, "it holds %d "
 		    "images; save one alone", cJSON_GetArraySize(tree));
 	image = cJSON_GetArrayItem(tree, 0);
-	r = read_saved_config(a, image, ids, config, result);
+	r = read_saved_config(a, image, ids, config, digest);
 	if (r == 0)
 		r = read_saved_layers(a, image, ids, layers, count);
 	return r;
@@ -470,6 +470,7 @@ struct parts {
 	struct oci_manifest manifest;
 	struct oci_diff_ids ids;
 	struct image_layer layers[OCI_LAYERS_MAX];
+	uint8_t digest[DIGEST_BYTES];
 };
 
 static int
@@ -479,16 +480,15 @@ import_parts(struct oci_archive *a, struct parts *parts, int out_fd,
 {
 	const struct item *index = find_item(a, "index.json");
 	const struct item *saved = find_item(a, "manifest.json");
-	struct image_import_result found = { .layers = 0 };
 	size_t count = 0;
 	int r;
 
 	if (find_item(a, "oci-layout") != NULL && index != NULL)
 		r = read_layout(a, index, &parts->manifest, parts->layers,
-		    &count, config, &found);
+		    &count, config, parts->digest);
 	else if (saved != NULL)
 		r = read_saved(a, saved, &parts->ids, parts->layers, &count,
-		    config, &found);
+		    config, parts->digest);
 	else
 		r = errmsg(a->err, a->err_size, -EBADMSG, "neither a root file "
 		    "system nor an image: it has no oci-layout with index.json, "
@@ -499,7 +499,7 @@ import_parts(struct oci_archive *a, struct parts *parts, int out_fd,
 	if (r < 0)
 		return r;
 	result->layers = (uint32_t)count;
-	memcpy(result->digest, found.digest, sizeof(result->digest));
+	memcpy(result->digest, parts->digest, sizeof(parts->digest));
 	return 0;
 }
 
@@ -511,7 +511,6 @@ oci_archive_import(struct source *s, int fd, int64_t start, int spool_fd,
 	struct oci_archive a = { .source = s, .fd = fd, .start = start,
 		.spool = spool_fd, .err = err, .err_size = err_size };
 	_cleanup_free_ struct parts *parts = calloc(1, sizeof(*parts));
-	size_t i;
 	int r;
 
 	a.items = calloc(ITEMS_MAX, sizeof(*a.items));
@@ -523,10 +522,6 @@ oci_archive_import(struct source *s, int fd, int64_t start, int spool_fd,
 	if (r == 0)
 		r = import_parts(&a, parts, out_fd, progress, arg, config,
 		    result);
-	for (i = 0; i < a.count; i++) {
-		free(a.items[i].name);
-		free(a.items[i].target);
-	}
 	free(a.items);
 	if (a.tar != NULL)
 		archive_read_free(a.tar);

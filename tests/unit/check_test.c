@@ -387,28 +387,23 @@ paths(void **state)
 	assert_int_equal(check_path("/a", 0), NO);
 }
 
+/* All ways to put letters and NULs into five bytes: bit I is a letter at I. */
 static void
 strings(void **state)
 {
-	static const struct {
-		char text[4];
-		int result;
-	} cases[] = {
-		{ { 0, 0, 0, 0 }, YES },
-		{ { 'a', 0, 0, 0 }, YES },
-		{ { 'a', 'b', 'c', 0 }, YES },
-		{ { 'a', 'b', 'c', 'd' }, NO },
-		{ { 'a', 0, 'b', 0 }, NO },
-		{ { 'a', 0, 0, 'b' }, NO },
-		{ { 0, 'a', 0, 0 }, NO },
-		{ { 0, 0, 0, 'a' }, NO },
-	};
-	size_t i;
+	static const bool good[32] = { [0x00] = true, [0x01] = true,
+		[0x03] = true, [0x07] = true, [0x0f] = true };
+	uint32_t bits, i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_case(check_string(cases[i].text, 4) == cases[i].result,
-		    i, "string");
+	for (bits = 0; bits < ARRAY_SIZE(good); bits++) {
+		char text[5];
+
+		for (i = 0; i < sizeof(text); i++)
+			text[i] = (bits >> i & 1) != 0 ? 'a' : '\0';
+		assert_case(check_string(text, sizeof(text)) ==
+		    (good[bits] ? YES : NO), bits, "string");
+	}
 	assert_int_equal(check_string("", 0), NO);
 }
 
@@ -471,6 +466,12 @@ disk_sizes(void **state)
 		{ SNAPSHOT_DISK_MAX + 4096, -EINVAL },
 		{ UINT64_C(1) << 63, -EINVAL }, { UINT64_MAX, -EINVAL },
 		{ UINT64_MAX - 4095, -EINVAL },
+		{ 12288, 0 }, { 2048, -EINVAL }, { 4096 * 3 + 1, -EINVAL },
+		{ (UINT64_C(1) << 32) + 4096, 0 }, { UINT64_C(1) << 32, 0 },
+		{ (UINT64_C(1) << 32) + 1, -EINVAL },
+		{ SNAPSHOT_DISK_MAX - 1, -EINVAL },
+		{ SNAPSHOT_DISK_MAX * 2, -EINVAL },
+		{ (UINT64_C(1) << 63) + 4096, -EINVAL },
 	};
 	size_t i;
 
