@@ -17,7 +17,7 @@ enum {
 	HTTP_CHALLENGE = 1024,
 	HTTP_REDIRECTS = 5,
 	HTTP_CONNECT_S = 20,
-	HTTP_STALL_S = 20,		/* without a byte */
+	HTTP_STALL_S = 15,		/* without a byte */
 	HTTP_SMALL_S = 60,		/* for all of a small answer */
 };
 
