@@ -378,8 +378,8 @@ default_command(struct exec_spec *exec, const cJSON *config, bool with_init)
 	const cJSON *entrypoint = cJSON_GetObjectItemCaseSensitive(config,
 	    "entrypoint");
 	const cJSON *cmd = cJSON_GetObjectItemCaseSensitive(config, "cmd");
-	size_t most = (size_t)(cJSON_GetArraySize(entrypoint) +
-	    cJSON_GetArraySize(cmd)), n;
+	size_t most = (size_t)cJSON_GetArraySize(entrypoint) +
+	    (size_t)cJSON_GetArraySize(cmd), n;
 	char **words = calloc(most + 1, sizeof(*words));
 
 	if (words == NULL)

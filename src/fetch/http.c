@@ -73,7 +73,7 @@ static CURLcode
 set_options(const struct http *http, struct transfer *t, const char *url,
     const char *form, uint64_t from)
 {
-	struct curl_blob ca = { (void *)(uintptr_t)http->ca, http->ca_len,
+	struct curl_blob ca = { http->ca, http->ca_len,
 		CURL_BLOB_NOCOPY };
 	CURLcode code = CURLE_OK;
 

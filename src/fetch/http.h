@@ -24,7 +24,7 @@ enum {
 /* What all transfers have in common; the strings are the caller's. */
 struct http {
 	CURLM *multi;
-	const void *ca;			/* PEM: who is trusted */
+	void *ca;			/* PEM: who is trusted */
 	size_t ca_len;
 	const char *proxy, *no_proxy;	/* "" : none */
 	bool plain;			/* http:// may be spoken at all */

@@ -19,6 +19,7 @@ enum {
 	INDEX_DEPTH = 3,
 	HASH_BYTES = 256 << 10,
 	MUCH_BYTES = 4 << 20,
+	STALL_MS = HTTP_STALL_S * 1000,
 };
 
 _Static_assert(sizeof(struct pull_record) <= PIPE_BUF, "records are atomic");
@@ -124,7 +125,7 @@ blob_name(const uint8_t sha256[DIGEST_BYTES], const char *suffix,
     char out[DIGEST_HEX + 8])
 {
 	hex_write(sha256, DIGEST_BYTES, out);
-	strcat(out, suffix);
+	(void)format(out + DIGEST_HEX, 8, "%s", suffix);
 }
 
 /* Whether the blob is there, whole. */
@@ -355,7 +356,7 @@ look_after(struct puller *p, bool *all_done)
 		struct fetch *f = &p->fetches[i];
 
 		if (f->state == BLOB_RUNS && now > f->moved_ms +
-		    HTTP_STALL_S * 1000)
+		    STALL_MS)
 			stall_blob(f);
 		if (f->state == BLOB_RUNS && f->transfer.ended)
 			error = end_blob(p, f);

@@ -219,7 +219,7 @@ get_token(struct registry *r, const char *realm, const char *service)
 {
 	_cleanup_buf_ struct buf body = BUF_INIT(TOKEN_ANSWER);
 	_cleanup_buf_ struct buf url = BUF_INIT(8192);
-	_cleanup_buf_ struct buf form = BUF_INIT(2 * REGISTRY_TOKEN);
+	_cleanup_buf_ struct buf form = BUF_INIT((size_t)2 * REGISTRY_TOKEN);
 	char scope[REFERENCE_PATH + 32];
 	struct http_auth auth = { .user = r->user, .password = r->secret };
 	struct answer answer = { .body = &body, .limit = TOKEN_ANSWER };

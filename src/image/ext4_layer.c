@@ -38,7 +38,7 @@ layer_mark(struct ext4_writer *w, uint32_t ino)
 
 	if (!l->open)
 		return 0;
-	if (need > l->marks_bytes) {
+	if (l->marks == NULL || need > l->marks_bytes) {
 		uint8_t *marks = realloc(l->marks, need);
 
 		if (marks == NULL)

@@ -225,7 +225,7 @@ find_item(const struct oci_archive *a, const char *name)
 
 	if (strlen(name) > NAME_MAX_LEN)
 		return NULL;
-	strcpy(path, name);
+	(void)format(path, sizeof(path), "%s", name);
 	for (links = 0; links < 2; links++) {
 		const struct item *item = NULL;
 		const char *target;
@@ -276,12 +276,12 @@ static int
 find_blob(const struct oci_archive *a, const struct oci_blob *blob,
     const char *what, struct source_piece *piece)
 {
-	char name[sizeof("blobs/sha256/") + DIGEST_HEX] = "blobs/sha256/";
+	char name[sizeof("blobs/sha256/") + DIGEST_HEX];
 	const struct item *item;
 	char digest[DIGEST_TEXT];
 
 	digest_text(blob->sha256, digest);
-	strcat(name, digest + 7);
+	(void)format(name, sizeof(name), "blobs/sha256/%s", digest + 7);
 	item = find_item(a, name);
 	if (item == NULL)
 		return errmsg(a->err, a->err_size, -EBADMSG,
@@ -299,7 +299,7 @@ read_blob(const struct oci_archive *a, const struct oci_blob *blob,
     const char *what, struct buf *out)
 {
 	uint8_t sha256[DIGEST_BYTES];
-	struct source_piece piece;
+	struct source_piece piece = { .fd = -1 };
 	int r = find_blob(a, blob, what, &piece);
 
 	if (r == 0)
@@ -399,7 +399,7 @@ read_saved_config(const struct oci_archive *a, const cJSON *image,
     uint8_t digest[DIGEST_BYTES])
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(OCI_JSON_MAX + 1);
-	struct source_piece piece;
+	struct source_piece piece = { .fd = -1 };
 	int r = find_named(a, cJSON_GetObjectItemCaseSensitive(image,
 	    "Config"), &piece);
 
