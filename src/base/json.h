@@ -64,8 +64,8 @@ int	 json_read(const cJSON *object, const struct json_field *fields,
 /*
  * Writers: each appends one thing to BUF and the comma before it where one is
  * due; KEY NULL writes an array's element. A failure is in buf->failed.
- * json_hundredths writes 123 as 1.23, json_raw what is JSON already. json_text makes any bytes a valid string:
- * what is no UTF-8 becomes U+FFFD.
+ * json_hundredths writes 123 as 1.23, json_raw what is JSON already. json_text
+ * makes any bytes a valid string: what is no UTF-8 becomes U+FFFD.
  */
 void	 json_open(struct buf *buf, const char *key, char bracket);
 void	 json_close(struct buf *buf, char bracket);

@@ -96,26 +96,13 @@ tell_progress(struct puller *p)
 	(void)tell(p, &record);
 }
 
-static int PRINTF_LIKE(3, 4)
-fail(struct puller *p, int error, const char *fmt, ...)
-{
-	char text[REGISTRY_ERR];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return errmsg(p->registry.err, sizeof(p->registry.err), error, "%s",
-	    text);
-}
-
 static int
 fail_blob(struct puller *p, const struct fetch *f, int error, const char *why)
 {
 	char digest[DIGEST_TEXT];
 
 	digest_text(f->want.sha256, digest);
-	return fail(p, error, "blob %.19s: %s", digest, why);
+	return registry_fail(&p->registry, error, "blob %.19s: %s", digest, why);
 }
 
 /* ---- blobs in the directory ---- */
@@ -283,7 +270,7 @@ start_blob(struct puller *p, struct fetch *f)
 	if (registry_url(&p->registry, "blobs", digest, url) < 0 ||
 	    transfer_start(&p->registry.http, &f->transfer, url, NULL,
 	    registry_auth(&p->registry, &auth), NULL, f->have, 0) < 0)
-		return fail(p, -ENOMEM, "out of memory");
+		return registry_fail(&p->registry, -ENOMEM, "out of memory");
 	return 0;
 }
 
@@ -412,11 +399,13 @@ store_manifest(struct puller *p, const struct oci_blob *blob,
 	fd = openat(p->blobs, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
 	    O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail(p, -errno, "manifest: %s", strerror(errno));
+		return registry_fail(&p->registry, -errno, "manifest: %s",
+		    strerror(errno));
 	error = write_full(fd, text->data, text->len);
 	if (error == 0 && renameat(p->blobs, part, p->blobs, name) < 0)
 		error = -errno;
-	return error < 0 ? fail(p, error, "manifest: %s", strerror(-error)) : 0;
+	return error < 0 ? registry_fail(&p->registry, error, "manifest: %s",
+	    strerror(-error)) : 0;
 }
 
 /* Gets manifest WHAT (a tag or a digest); BLOB is what came. */
@@ -429,18 +418,18 @@ get_manifest(struct puller *p, const char *what, struct oci_blob *blob,
 	int error = registry_url(&p->registry, "manifests", what, url);
 
 	if (error < 0)
-		return fail(p, error, "its name is too long");
+		return registry_fail(&p->registry, error, "its name is too long");
 	error = registry_get(&p->registry, url, ACCEPT_MANIFESTS, text,
 	    OCI_JSON_MAX);
 	if (error < 0)
 		return error;
 	if (text->len == 0)
-		return fail(p, -EBADMSG, "its manifest is empty");
+		return registry_fail(&p->registry, -EBADMSG, "its manifest is empty");
 	blob->size = text->len;
 	digest_of(text->data, text->len, blob->sha256);
 	if (digest_parse(what, wanted) == 0 &&
 	    memcmp(wanted, blob->sha256, sizeof(wanted)) != 0)
-		return fail(p, -EBADMSG, "its manifest does not have the "
+		return registry_fail(&p->registry, -EBADMSG, "its manifest does not have the "
 		    "digest that it should have");
 	return 0;
 }
@@ -462,7 +451,7 @@ find_manifest(struct puller *p, struct oci_blob *blob, struct buf *text)
 		if (error < 0 || kind == OCI_MANIFEST)
 			break;
 		if (depth == INDEX_DEPTH)
-			return fail(p, -ENOTSUP,
+			return registry_fail(&p->registry, -ENOTSUP,
 			    "its indexes are nested too deeply");
 		error = oci_index_pick(text->data, text->len, blob, err,
 		    REGISTRY_ERR);
@@ -509,11 +498,11 @@ read_ca(struct puller *p, int fd, struct buf *ca)
 	int error = buf_read_all(ca, fd);
 
 	if (error < 0)
-		return fail(p, error, "certificates of the authorities: %s",
+		return registry_fail(&p->registry, error, "certificates of the authorities: %s",
 		    strerror(-error));
 	/* mbedTLS wants PEM with its NUL. */
 	if (buf_append(ca, "", 1) < 0)
-		return fail(p, -ENOMEM, "out of memory");
+		return registry_fail(&p->registry, -ENOMEM, "out of memory");
 	p->registry.http.ca = ca->data;
 	p->registry.http.ca_len = ca->len;
 	return 0;
@@ -527,7 +516,7 @@ pull_all(struct puller *p, const struct pull_request *request, int ca_fd)
 	int error;
 
 	if (reference_parse(request->reference, &r->ref) < 0)
-		return fail(p, -EINVAL, "not a name of an image");
+		return registry_fail(&p->registry, -EINVAL, "not a name of an image");
 	r->user = request->user;
 	r->secret = request->secret;
 	r->identity = request->identity;
@@ -537,7 +526,7 @@ pull_all(struct puller *p, const struct pull_request *request, int ca_fd)
 	r->http.leash = p->pipe;
 	error = read_ca(p, ca_fd, &ca);
 	if (error == 0 && http_open(&r->http) < 0)
-		error = fail(p, -ENOMEM, "out of memory");
+		error = registry_fail(&p->registry, -ENOMEM, "out of memory");
 	if (error == 0)
 		error = run(p, request);
 	registry_free(r);

@@ -13,8 +13,8 @@ enum { BACKOFF_MS = 500, BACKOFF_MAX_S = 30, TOKEN_ANSWER = 64 << 10 };
 #define HUB "docker.io"
 #define HUB_HOST "registry-1.docker.io"
 
-static int PRINTF_LIKE(3, 4)
-fail(struct registry *r, int error, const char *fmt, ...)
+int
+registry_fail(struct registry *r, int error, const char *fmt, ...)
 {
 	char text[REGISTRY_ERR];
 	va_list ap;
@@ -103,11 +103,11 @@ try_once(struct registry *r, struct transfer *t, const char *url,
 		error = http_turn(&r->http, HTTP_STALL_S * 1000);
 	transfer_end(&r->http, t);
 	if (error == -ENOMEM)
-		return fail(r, error, "out of memory");
+		return registry_fail(r, error, "out of memory");
 	if (error == 0 && answer->too_long)
-		return fail(r, -EBADMSG, "%s: the answer is longer than %zu "
+		return registry_fail(r, -EBADMSG, "%s: the answer is longer than %zu "
 		    "bytes", r->ref.host, answer->limit);
-	return error < 0 ? fail(r, error, "%s", strerror(-error)) : 0;
+	return error < 0 ? registry_fail(r, error, "%s", strerror(-error)) : 0;
 }
 
 static bool
@@ -125,7 +125,7 @@ wait_for(struct registry *r, int ms)
 
 	while (error == 0 && monotonic_ms() < until)
 		error = http_turn(&r->http, (int)(until - monotonic_ms()));
-	return error < 0 ? fail(r, error, "%s", strerror(-error)) : 0;
+	return error < 0 ? registry_fail(r, error, "%s", strerror(-error)) : 0;
 }
 
 static int
@@ -133,7 +133,7 @@ fail_transfer(struct registry *r, const struct transfer *t)
 {
 	char why[REGISTRY_ERR];
 
-	return fail(r, t->status == 404 ? -ENOENT : t->status == 401 ||
+	return registry_fail(r, t->status == 404 ? -ENOENT : t->status == 401 ||
 	    t->status == 403 ? -EACCES : -EIO, "%s: %s", r->ref.host,
 	    transfer_why(t, why, sizeof(why)));
 }
@@ -206,11 +206,11 @@ keep_token(struct registry *r, const struct buf *body)
 	if (token == NULL || token[0] == '\0' ||
 	    strlen(token) > REGISTRY_TOKEN ||
 	    token[strcspn(token, "\r\n \t")] != '\0')
-		return fail(r, -EBADMSG, "%s: its token server gave no token",
+		return registry_fail(r, -EBADMSG, "%s: its token server gave no token",
 		    r->ref.host);
 	registry_free(r);
 	r->bearer = strdup(token);
-	return r->bearer != NULL ? 0 : fail(r, -ENOMEM, "out of memory");
+	return r->bearer != NULL ? 0 : registry_fail(r, -ENOMEM, "out of memory");
 }
 
 /* Asks REALM for a token for pulling from the reference's repository. */
@@ -229,7 +229,7 @@ get_token(struct registry *r, const char *realm, const char *service)
 
 	if (strncmp(realm, "https://", 8) != 0 &&
 	    !(r->http.plain && strncmp(realm, "http://", 7) == 0))
-		return fail(r, -EACCES, "%s: its token server is not reached "
+		return registry_fail(r, -EACCES, "%s: its token server is not reached "
 		    "by HTTPS: %.100s", r->ref.host, realm);
 	(void)format(scope, sizeof(scope), "repository:%s:pull", r->ref.path);
 	buf_puts(&url, realm);
@@ -245,7 +245,7 @@ get_token(struct registry *r, const char *realm, const char *service)
 	buf_append(&url, "", 1);
 	buf_append(&form, "", 1);
 	if (error < 0 || url.failed || form.failed)
-		return fail(r, -ENOMEM, "out of memory");
+		return registry_fail(r, -ENOMEM, "out of memory");
 	error = try_often(r, &t, url.data, NULL, r->identity ? NULL : &auth,
 	    r->identity ? form.data : NULL, &answer);
 	explicit_bzero(form.data, form.len);
@@ -261,7 +261,7 @@ registry_answer(struct registry *r, const struct transfer *t)
 
 	if (strncasecmp(t->challenge, "bearer ", 7) == 0) {
 		if (parameter(t->challenge, "realm", realm, sizeof(realm)) < 0)
-			return fail(r, -EBADMSG, "%s: it does not say who "
+			return registry_fail(r, -EBADMSG, "%s: it does not say who "
 			    "gives tokens for it", r->ref.host);
 		(void)parameter(t->challenge, "service", service,
 		    sizeof(service));
@@ -269,7 +269,7 @@ registry_answer(struct registry *r, const struct transfer *t)
 	}
 	if (r->basic || r->user[0] == '\0' || r->identity ||
 	    strncasecmp(t->challenge, "basic", 5) != 0)
-		return fail(r, -EACCES, "%s: it wants %s credentials (HTTP "
+		return registry_fail(r, -EACCES, "%s: it wants %s credentials (HTTP "
 		    "401); `docker login` keeps them", r->ref.host,
 		    r->basic ? "other" : "");
 	r->basic = true;

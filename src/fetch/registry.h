@@ -50,6 +50,10 @@ int	 registry_get(struct registry *r, const char *url, const char *accept,
 /* Milliseconds to wait before try number TRY (from 1), as TRANSFER asks. */
 int	 registry_backoff(const struct transfer *transfer, unsigned int try);
 
+/* Formats a line into R->err (errmsg); returns ERROR. */
+int	 registry_fail(struct registry *r, int error, const char *fmt, ...)
+	    PRINTF_LIKE(3, 4);
+
 /* Forgets the token. */
 void	 registry_free(struct registry *r);
 

@@ -17,6 +17,7 @@ enum { ERR_BYTES = 384 };
 struct import {
 	struct tree tree;
 	struct tar_import tar;
+	locale_t utf8, before;
 	source_progress *progress;
 	void *progress_arg;
 	uint64_t bytes_before;		/* of the layers that are done */
@@ -88,24 +89,9 @@ finish(struct import *im, struct image_import_result *result)
 	return 0;
 }
 
-/* For libarchive: names in pax headers are UTF-8, and stay so. */
-static locale_t
-enter_utf8(locale_t *utf8)
-{
-	*utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	return uselocale(*utf8);
-}
-
-static void
-leave_utf8(locale_t utf8, locale_t before)
-{
-	uselocale(before);
-	if (utf8 != (locale_t)0)
-		freelocale(utf8);
-}
-
+/* NULL, or an import that may have failed already, which *ERROR tells. */
 static struct import *
-import_new(int out_fd, char *err, size_t err_size, int *error)
+import_begin(int out_fd, char *err, size_t err_size, int *error)
 {
 	struct import *im = calloc(1, sizeof(*im));
 
@@ -116,38 +102,41 @@ import_new(int out_fd, char *err, size_t err_size, int *error)
 	im->err = im->tar.err = err;
 	im->err_size = im->tar.err_size = err_size;
 	im->tar.tree = &im->tree;
+	/* For libarchive: names in pax headers are UTF-8, and stay so. */
+	im->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	im->before = uselocale(im->utf8);
 	*error = ext4_writer_begin(out_fd, &im->tree.w);
 	if (*error < 0)
 		fail_image(im, *error);
 	return im;
 }
 
-static void
-import_free(struct import *im)
+/* Completes it unless R says that it has failed, and frees it. R, or -errno. */
+static int
+import_end(struct import *im, int r, struct image_import_result *result)
 {
+	if (r == 0)
+		r = finish(im, result);
+	uselocale(im->before);
+	if (im->utf8 != (locale_t)0)
+		freelocale(im->utf8);
 	ext4_writer_free(im->tree.w);
 	free(im);
+	return r;
 }
 
 int
 image_import_tar(struct source *s, int out_fd,
     struct image_import_result *result, char *err, size_t err_size)
 {
-	locale_t utf8, before;
-	struct import *im;
 	int r;
+	struct import *im = import_begin(out_fd, err, err_size, &r);
 
-	im = import_new(out_fd, err, err_size, &r);
 	if (im == NULL)
 		return r;
-	before = enter_utf8(&utf8);
 	if (r == 0)
 		r = tar_import(&im->tar, s);
-	if (r == 0)
-		r = finish(im, result);
-	leave_utf8(utf8, before);
-	import_free(im);
-	return r;
+	return import_end(im, r, result);
 }
 
 /* One layer, to its end, and whether it was the right one. */
@@ -204,22 +193,14 @@ image_import_layers(const struct image_layer *layers, size_t count, int out_fd,
     source_progress *progress, void *arg, struct image_import_result *result,
     char *err, size_t err_size)
 {
-	locale_t utf8, before;
-	struct import *im;
 	int r;
+	struct import *im = import_begin(out_fd, err, err_size, &r);
 
-	im = import_new(out_fd, err, err_size, &r);
 	if (im == NULL)
 		return r;
-	before = enter_utf8(&utf8);
-	if (r == 0) {
-		im->progress = progress;
-		im->progress_arg = arg;
-		r = apply_all(im, layers, count);
-	}
+	im->progress = progress;
+	im->progress_arg = arg;
 	if (r == 0)
-		r = finish(im, result);
-	leave_utf8(utf8, before);
-	import_free(im);
-	return r;
+		r = apply_all(im, layers, count);
+	return import_end(im, r, result);
 }

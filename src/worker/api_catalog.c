@@ -319,27 +319,15 @@ answer_deletion(struct peer *peer, int r, const struct failure *f)
 		peer_answer(peer, &result, -1);
 }
 
-/*
- * A VM opens its kernel at every start, and with device mapper its disk is a
- * difference to its image: both stay as long as the VM, on every host alike.
- */
 static int
 check_unused(struct worker *w, enum store_kind kind, const char *name,
     struct failure *f)
 {
-	bool image = kind == STORE_IMAGES;
-	struct list *node, *following;
+	const char *user = catalog_user(w, kind, name);
 
-	list_each(node, following, &w->machines) {
-		const struct machine *m = list_entry(node, struct machine,
-		    node);
-
-		if (strcmp(image ? m->row.image : m->row.kernel, name) == 0)
-			return failure_set(f, FAIL_BUSY, "%s %s: VM %s uses "
-			    "it; delete the VM first",
-			    image ? "image" : "kernel", name, m->row.name);
-	}
-	return 0;
+	return user == NULL ? 0 : failure_set(f, FAIL_BUSY, "%s %s: VM %s uses "
+	    "it; delete the VM first", kind == STORE_IMAGES ? "image" :
+	    "kernel", name, user);
 }
 
 void

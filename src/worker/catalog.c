@@ -194,7 +194,8 @@ remove_files(struct worker *w, enum store_kind kind, const char *name)
 {
 	const char *const *files = kind == STORE_IMAGES ? image_files :
 	    kernel_files;
-	size_t count = kind == STORE_IMAGES ? ARRAY_SIZE(image_files) :
+	/* The others of an image are never in its directory. */
+	size_t count = kind == STORE_IMAGES ? FILE_EXT4 + 1 :
 	    ARRAY_SIZE(kernel_files), i;
 
 	for (i = 0; i < count; i++)
@@ -223,6 +224,22 @@ catalog_missing(struct worker *w, enum store_kind kind, const char *name,
 		    "damaged, it was set aside; import it again", what, name);
 	return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: not found; %s", what,
 	    name, hint);
+}
+
+const char *
+catalog_user(struct worker *w, enum store_kind kind, const char *name)
+{
+	struct list *node, *following;
+
+	list_each(node, following, &w->machines) {
+		const struct machine *m = list_entry(node, struct machine,
+		    node);
+
+		if (strcmp(kind == STORE_IMAGES ? m->row.image : m->row.kernel,
+		    name) == 0)
+			return m->row.name;
+	}
+	return NULL;
 }
 
 /* Row first: what is left then belongs to nothing. 0, or -1 with *F. */
@@ -746,29 +763,14 @@ import_pulls(struct worker *w)
 	return false;
 }
 
-/* A VM whose disk is a difference to the image that would be replaced. */
-static const char *
-user_of(struct worker *w, const char *image)
-{
-	struct list *node, *following;
-
-	list_each(node, following, &w->machines) {
-		const struct machine *m = list_entry(node, struct machine,
-		    node);
-
-		if (strcmp(m->row.image, image) == 0)
-			return m->row.name;
-	}
-	return NULL;
-}
-
 static void
 on_pulled(void *arg, int error, const char *why)
 {
 	struct making *making = arg;
 	const struct download *d = making->download;
 	const struct image *old = image_named(making->w, making->name);
-	const char *user = user_of(making->w, making->name);
+	const char *user = catalog_user(making->w, STORE_IMAGES,
+	    making->name);
 	char text[256];
 	int r;
 

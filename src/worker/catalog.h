@@ -38,6 +38,14 @@ int	 catalog_missing(struct worker *w, enum store_kind kind,
 	    const char *name, const char *hint, struct failure *f);
 
 /*
+ * The name of a VM that uses NAME, or NULL. A VM opens its kernel at every start,
+ * and with device mapper its disk is a difference to its image: both stay as long
+ * as the VM, on every host alike.
+ */
+const char *catalog_user(struct worker *w, enum store_kind kind,
+	    const char *name);
+
+/*
  * Remove row and files, row first: what is left of an interrupted removal is
  * swept at the next start. Also of one that was set aside. 0, or -1 with *F.
  */

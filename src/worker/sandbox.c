@@ -1,9 +1,10 @@
 /*
  * What the worker, its jobs, the process that serves names and those that pull
- * images may ask the kernel for. The threat: a client's request or a guest's bytes that take over
- * the worker, an archive that takes over a job, and a packet from whoever is on
- * this host, and a registry. No list has a way to execute anything, to change an
- * identity, to trace, or to mount; only who pulls has one to make a socket.
+ * images may ask the kernel for. The threat: a client's request or a guest's
+ * bytes that take over the worker, an archive that takes over a job, a packet
+ * from whoever is on this host, and a registry. No list has a way to execute
+ * anything, to change an identity, to trace, or to mount; only who pulls has one
+ * to make a socket.
  *
  * A filter is inherited by fork and another one only adds to it, so that the
  * worker's list contains what jobs need; theirs is what is left when the
