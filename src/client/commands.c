@@ -92,8 +92,33 @@ static const struct flag prune_flags[] = {
 	{ 0 },
 };
 
+#define NEW_IMAGE_FLAG \
+	{ FLAG_NAME, 'n', false, "name", "N", "name of the new image" }
+#define IMAGE_KERNEL_FLAG \
+	{ FLAG_KERNEL, 'k', false, "kernel", "K", \
+	    "kernel that boots it, unless told otherwise" }
+
 static const struct flag image_import_flags[] = {
-	{ FLAG_NAME, 'n', false, "name", "N", "name of the new image" },
+	NEW_IMAGE_FLAG, IMAGE_KERNEL_FLAG, HELP_FLAG, { 0 },
+};
+
+static const struct flag image_promote_flags[] = {
+	NEW_IMAGE_FLAG, HELP_FLAG, { 0 },
+};
+
+static const struct flag image_build_flags[] = {
+	NEW_IMAGE_FLAG,
+	{ FLAG_FILE, 'f', false, "file", "F",
+	    "the Dockerfile (DIR/Containerfile, DIR/Dockerfile)" },
+	{ FLAG_WITH, 0, false, "with", "TOOL",
+	    "buildah, podman or docker (the first that is installed)" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag image_export_flags[] = {
+	{ FLAG_FORMAT, 'f', false, "format", "oci|raw",
+	    "an OCI image layout, or the ext4 file system (oci)" },
 	HELP_FLAG,
 	{ 0 },
 };
@@ -205,12 +230,44 @@ const struct command commands[] = {
 	{ "vm logs", NULL, "[--follow] VM",
 	    "print what the guest wrote to its console", NULL,
 	    WORDS(logs_flags, "VM", 1, 1), EXIT_FAILED, cmd_vm_logs },
-	{ "image import", NULL, "--name N PATH|-",
-	    "make an image of a container image or a tar",
+	{ "image import", NULL, "--name N [--kernel K] PATH|-",
+	    "make an image of a container image, a tar or an ext4 file",
 	    "PATH is a container image, as an OCI image layout (a directory or a tar) or as\n"
-	    "`docker save` writes it, or the tar of a root file system; plain or compressed\n"
-	    "with gzip, xz or zstd. - reads it from standard input.",
+	    "`docker save` writes it, the tar of a root file system, or an ext4 file system;\n"
+	    "plain or compressed with gzip, xz or zstd. - reads it from standard input.",
 	    WORDS(image_import_flags, "PATH", 1, 1), EXIT_FAILED, cmd_image_import },
+	{ "image build", NULL, "--name N [FLAG...] DIR [-- ARG...]",
+	    "build a Dockerfile and make an image of it",
+	    "Has buildah, podman or docker build DIR, with ARGs for its build command, and\n"
+	    "imports what comes out.",
+	    WORDS_CMD(image_build_flags, "DIR", 1, 1), EXIT_FAILED,
+	    cmd_image_build },
+	{ "image register", NULL, "--name N [--kernel K] PATH",
+	    "make an image of an ext4 file, with the kernel that is in it",
+	    "PATH is an ext4 file system with an installed Linux, which is taken as it is.\n"
+	    "The kernel in its /boot is imported as N as well and boots the image, unless\n"
+	    "--kernel names another one.",
+	    WORDS(image_import_flags, "PATH", 1, 1), EXIT_FAILED,
+	    cmd_image_register },
+	{ "image promote", NULL, "--name N VM",
+	    "make an image of a stopped VM's disk", NULL,
+	    WORDS(image_promote_flags, "VM", 1, 1), EXIT_FAILED,
+	    cmd_image_promote },
+	{ "image tag", NULL, "IMAGE NAME",
+	    "give an image another name as well", NULL,
+	    WORDS(no_flags, "IMAGE NAME", 2, 2), EXIT_FAILED, cmd_image_tag },
+	{ "image export", NULL, "[--format oci|raw] IMAGE PATH|-",
+	    "write an image to a file or directory",
+	    "Writes an OCI image layout with one layer: a directory, or a tar when PATH ends\n"
+	    "with .tar or is - for standard output. With --format raw the ext4 file system\n"
+	    "as it is. PATH must not exist.",
+	    WORDS(image_export_flags, "IMAGE PATH", 2, 2), EXIT_FAILED,
+	    cmd_image_export },
+	{ "image verify", NULL, "[IMAGE...]",
+	    "read images again and compare their checksums",
+	    "Without IMAGE: all of them.",
+	    WORDS(no_flags, "IMAGE", 0, ARGS_WORDS), EXIT_FAILED,
+	    cmd_image_verify },
 	{ "image pull", "pull", "[FLAG...] REF",
 	    "pull a container image from a registry",
 	    "REF is as for docker: debian, debian:bookworm, ghcr.io/a/b@sha256:...; its\n"

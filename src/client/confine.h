@@ -1,5 +1,6 @@
 /*
- * The client while it carries a guest's bytes.
+ * The client while it carries a guest's bytes, and its child that reads a guest's
+ * file system.
  */
 #ifndef BANGER_CLIENT_CONFINE_H
 #define BANGER_CLIENT_CONFINE_H
@@ -10,5 +11,8 @@
  * stream, the standard streams and the API connection. 0 or -errno.
  */
 int	 client_confine(void);
+
+/* Likewise for files alone: no socket, no terminal, no signal. 0 or -errno. */
+int	 client_confine_reader(void);
 
 #endif

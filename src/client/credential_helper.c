@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "client/child.h"
 #include "image/errmsg.h"
 
 #define PREFIX "docker-credential-"
@@ -27,43 +28,14 @@ struct helper {
 	int timeout_ms;
 };
 
-/*
- * A directory of PATH that is not absolute is passed over, as Go does: what is
- * in it depends on where the user stands.
- */
-static int
-find_program(const char *name, char path[PATH_MAX])
-{
-	const char *dirs = getenv("PATH");
-	struct stat st;
-
-	while (dirs != NULL && *dirs != '\0') {
-		size_t len = strcspn(dirs, ":");
-
-		if (dirs[0] == '/' && len < PATH_MAX &&
-		    format(path, PATH_MAX, "%.*s/" PREFIX "%s", (int)len, dirs,
-		    name) == 0 && access(path, X_OK) == 0 &&
-		    stat(path, &st) == 0 && S_ISREG(st.st_mode))
-			return 0;
-		dirs += len;
-		dirs += *dirs == ':';
-	}
-	return -ENOENT;
-}
-
 /* In the child. What it gets beside its standard streams is closed on exec. */
 static void __attribute__((noreturn))
 run_child(char *path, int in, int out)
 {
 	char get[] = "get";
 	char *argv[] = { path, get, NULL };
-	sigset_t none;
-	int i;
 
-	for (i = 1; i < _NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	child_signals();
 	/* It may wait for its user; not after the client has gone. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* They are below when the client was started without these streams. */
@@ -259,7 +231,7 @@ credential_helper_get(const char *name, const char *key, int timeout_ms,
 	struct helper h = { .name = name, .pidfd = -1, .out = -1,
 		.deadline = monotonic_ms() + timeout_ms,
 		.timeout_ms = timeout_ms };
-	char path[PATH_MAX];
+	char program[NAME_MAX + 1], path[PATH_MAX];
 	int r, status;
 
 	registry_auth_clear(out);
@@ -267,7 +239,8 @@ credential_helper_get(const char *name, const char *key, int timeout_ms,
 		return errmsg(err, API_TEXT_MAX, -EINVAL, "\"%.64s\" cannot be a "
 		    "credential helper: a name has letters, digits, _ . and - "
 		    "only", name);
-	if (find_program(name, path) < 0)
+	if (format(program, sizeof(program), PREFIX "%s", name) < 0 ||
+	    child_program(program, path) < 0)
 		return errmsg(err, API_TEXT_MAX, -ENOENT, PREFIX "%s: not in "
 		    "PATH; install it, or take its name out of the file",
 		    name);

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "client/image_source.h"
+#include "client/kernel_ext4.h"
 #include "client/kernel_source.h"
 #include "client/objects.h"
+#include "client/store.h"
 #include "client/text.h"
 #include "privsep/check.h"
 
@@ -16,6 +18,7 @@ static const struct field image_fields[] = {
 	{ "content_bytes", "CONTENT", FIELD_BYTES },
 	{ "entries", "ENTRIES", FIELD_NUMBER },
 	{ "has_init", "INIT", FIELD_BOOL },
+	{ "kernel", NULL, FIELD_TEXT },
 	{ "layers", NULL, FIELD_NUMBER },
 	{ "digest", NULL, FIELD_TEXT },
 	{ "reference", NULL, FIELD_TEXT },
@@ -49,6 +52,149 @@ int
 cmd_image_show(struct client *client, const struct args *args)
 {
 	return objects_show(client, args, &image_kind);
+}
+
+/* Takes the kernel away again that was imported for an image. */
+static void
+delete_kernel(struct client *client, const char *name)
+{
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+
+	if (client->api.fd < 0)
+		return;
+	api_request(&request, "kernel.delete", "kernel", name);
+	(void)client_call(client, &request, -1, 0, &reply);
+}
+
+/*
+ * Imports the kernel that is in the file system IMAGE_FD as NAME. 1, or 0 and there
+ * is none, or -1 after a complaint.
+ */
+static int
+import_own_kernel(struct client *client, int image_fd, const char *name)
+{
+	struct source_fd source _cleanup_source_ = SOURCE_FD_NONE;
+	char err[API_TEXT_MAX] = "";
+
+	if (kernel_ext4_open(&source, image_fd, err) < 0) {
+		complain("image register: %s: the default kernel boots it, "
+		    "unless told otherwise", err);
+		return 0;
+	}
+	return store_import(client, &kernel_kind, name, NULL, source.fd,
+	    "kernel imported") == EXIT_OK ? 1 : -1;
+}
+
+int
+cmd_image_register(struct client *client, const struct args *args)
+{
+	const char *name = args_value(args, FLAG_NAME);
+	const char *kernel = args_value(args, FLAG_KERNEL);
+	struct source_fd source _cleanup_source_ = SOURCE_FD_NONE;
+	char err[API_TEXT_MAX] = "";
+	int own = 0, code;
+
+	if (name == NULL)
+		return usage_error(client, "--name is missing: `banger image "
+		    "register --name N %s`", args->words[0]);
+	if (image_source_open(&source, args->words[0], err) < 0) {
+		complain("image register: %s", err);
+		return EXIT_FAILED;
+	}
+	if (source.packer != 0 || !kernel_ext4_is(source.fd)) {
+		complain("image register: %s: not an ext4 file system; `banger "
+		    "image import` takes others", args->words[0]);
+		return EXIT_FAILED;
+	}
+	/* Neither an image nor a kernel of that name is to be half there. */
+	if (store_new_image(client, name) < 0)
+		return EXIT_FAILED;
+	if (kernel == NULL)
+		own = import_own_kernel(client, source.fd, name);
+	if (own < 0)
+		return EXIT_FAILED;
+	code = store_import(client, &image_kind, name, own == 1 ? name :
+	    kernel, source.fd, "registered");
+	if (code != EXIT_OK && own == 1)
+		delete_kernel(client, name);
+	return code;
+}
+
+int
+cmd_image_promote(struct client *client, const struct args *args)
+{
+	const char *name = args_value(args, FLAG_NAME);
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+
+	if (name == NULL)
+		return usage_error(client, "--name is missing: `banger image "
+		    "promote --name N %s`", args->words[0]);
+	if (client_connect(client) < 0)
+		return EXIT_FAILED;
+	api_request(&request, "image.promote", "vm", args->words[0]);
+	json_text(&request, "name", name);
+	if (client_call_progress(client, &request, -1, 0, &reply) < 0)
+		return EXIT_FAILED;
+	return objects_done(client, reply.result, &image_kind, "promoted");
+}
+
+int
+cmd_image_tag(struct client *client, const struct args *args)
+{
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+
+	if (client_connect(client) < 0)
+		return EXIT_FAILED;
+	api_request(&request, "image.tag", "image", args->words[0]);
+	json_text(&request, "name", args->words[1]);
+	if (client_call(client, &request, -1, 0, &reply) < 0)
+		return EXIT_FAILED;
+	return objects_done(client, reply.result, &image_kind, "tagged");
+}
+
+static int
+verify(struct client *client, const char *name)
+{
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+
+	api_request(&request, "image.verify", "image", name);
+	if (client_call_progress(client, &request, -1, 0, &reply) < 0)
+		return EXIT_FAILED;
+	return objects_done(client, reply.result, &image_kind, "verified");
+}
+
+int
+cmd_image_verify(struct client *client, const struct args *args)
+{
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+	const cJSON *image;
+	int code = EXIT_OK;
+	size_t i;
+
+	if (client_connect(client) < 0)
+		return EXIT_FAILED;
+	for (i = 0; i < args->word_count && client->api.fd >= 0; i++)
+		if (verify(client, args->words[i]) != EXIT_OK)
+			code = EXIT_FAILED;
+	if (args->word_count > 0)
+		return code;
+	api_request(&request, "image.list", NULL, NULL);
+	if (client_call(client, &request, -1, 0, &reply) < 0)
+		return EXIT_FAILED;
+	cJSON_ArrayForEach(image, cJSON_GetObjectItemCaseSensitive(
+	    reply.result, "images")) {
+		const char *name = field_text(image, "name");
+
+		if (client->api.fd >= 0 && (name == NULL ||
+		    verify(client, name) != EXIT_OK))
+			code = EXIT_FAILED;
+	}
+	return code;
 }
 
 int
@@ -103,19 +249,46 @@ warn_of_limits(const struct client *client, const char *name,
 		    client->command->name, name);
 }
 
-/* Sends FD to be imported as NAME and tells what became of it. */
-static int
-import(struct client *client, const struct kind *kind, const char *op,
-    const char *name, int fd)
+int
+store_import(struct client *client, const struct kind *kind, const char *name,
+    const char *kernel, int fd, const char *done)
 {
 	struct api_reply reply _cleanup_reply_ = { 0 };
 	struct buf request _cleanup_buf_ = API_REQUEST;
 
-	api_request(&request, op, "name", name);
+	api_request(&request, kind == &image_kind ? "image.import" :
+	    "kernel.import", "name", name);
+	if (kernel != NULL)
+		json_text(&request, "kernel", kernel);
 	if (client_call_progress(client, &request, fd, 0, &reply) < 0)
 		return EXIT_FAILED;
 	warn_of_limits(client, name, reply.result);
-	return objects_done(client, reply.result, kind, "imported");
+	return objects_done(client, reply.result, kind, done);
+}
+
+int
+store_new_image(struct client *client, const char *name)
+{
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	struct buf request _cleanup_buf_ = API_REQUEST;
+	int r;
+
+	if (!good_name(client, name))
+		return -EINVAL;
+	r = client_connect(client);
+	if (r < 0)
+		return r;
+	api_request(&request, "image.show", "image", name);
+	r = api_call(&client->api, &request, -1, 0, NULL, NULL, &reply);
+	if (r < 0)
+		return client_outcome(r, &reply);
+	if (reply.result == NULL && strcmp(reply.code, "not-found") == 0)
+		return 0;
+	if (reply.result == NULL)
+		return client_outcome(r, &reply);
+	complain("%s: image %s: exists; delete it first or take another name",
+	    client->command->name, name);
+	return -EEXIST;
 }
 
 int
@@ -136,7 +309,8 @@ cmd_image_import(struct client *client, const struct args *args)
 	}
 	if (client_connect(client) < 0)
 		return EXIT_FAILED;
-	return import(client, &image_kind, "image.import", name, source.fd);
+	return store_import(client, &image_kind, name,
+	    args_value(args, FLAG_KERNEL), source.fd, "imported");
 }
 
 int
@@ -157,5 +331,6 @@ cmd_kernel_import(struct client *client, const struct args *args)
 	}
 	if (client_connect(client) < 0)
 		return EXIT_FAILED;
-	return import(client, &kernel_kind, "kernel.import", name, source.fd);
+	return store_import(client, &kernel_kind, name, NULL, source.fd,
+	    "imported");
 }

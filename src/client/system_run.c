@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "client/child.h"
 #include "client/system.h"
 
 static const char *
@@ -34,13 +35,8 @@ execute(const char *path, const char *const *argv, int out)
 		"SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", NULL,
 	};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
-	int i;
 
-	for (i = 1; i < _NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	child_signals();
 	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
 	    dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0 &&
 	    syscall(SYS_close_range, 3U, ~0U, 0U) == 0)

@@ -4,6 +4,8 @@
 #include "image/cow.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/le.h"
@@ -64,4 +66,74 @@ cow_revive(int fd)
 	    (ssize_t)sizeof(valid))
 		return errno != 0 ? -errno : -EIO;
 	return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+/* Reads or writes one whole chunk. 0 or -errno, -EUCLEAN past the end. */
+static int
+read_chunk(int fd, uint64_t chunk, uint8_t data[SNAPSHOT_CHUNK_BYTES])
+{
+	ssize_t n = pread(fd, data, SNAPSHOT_CHUNK_BYTES,
+	    (off_t)(chunk * SNAPSHOT_CHUNK_BYTES));
+
+	return n == SNAPSHOT_CHUNK_BYTES ? 0 : n < 0 ? -errno : -EUCLEAN;
+}
+
+static int
+write_chunk(int fd, uint64_t chunk, const uint8_t data[SNAPSHOT_CHUNK_BYTES])
+{
+	ssize_t n = pwrite(fd, data, SNAPSHOT_CHUNK_BYTES,
+	    (off_t)(chunk * SNAPSHOT_CHUNK_BYTES));
+
+	return n == SNAPSHOT_CHUNK_BYTES ? 0 : n < 0 ? -errno : -EIO;
+}
+
+/* The chunks of one table; *LAST: it is not full, no other follows. */
+static int
+merge_table(int cow, int disk, uint64_t table, uint64_t cow_chunks,
+    uint64_t disk_chunks, bool *last)
+{
+	uint8_t entries[SNAPSHOT_CHUNK_BYTES], data[SNAPSHOT_CHUNK_BYTES];
+	int i, r = read_chunk(cow, table, entries);
+
+	for (i = 0; r == 0 && i < EXCEPTIONS_PER_TABLE; i++) {
+		uint64_t old = get_le64(entries + (size_t)i * 16);
+		uint64_t new = get_le64(entries + (size_t)i * 16 + 8);
+
+		*last = new == 0;
+		if (*last)
+			break;
+		if (old >= disk_chunks || new >= cow_chunks)
+			return -EUCLEAN;
+		r = read_chunk(cow, new, data);
+		if (r == 0)
+			r = write_chunk(disk, old, data);
+	}
+	return r;
+}
+
+int
+cow_merge(int cow, int disk)
+{
+	struct stat cow_st, disk_st;
+	uint64_t cow_chunks, disk_chunks, table;
+	bool last = false;
+	int r = cow_look(cow);
+
+	if (r == COW_FRESH)
+		return 0;
+	if (r == COW_INVALID)
+		return -EUCLEAN;
+	if (r == COW_VALID && (fstat(cow, &cow_st) < 0 ||
+	    fstat(disk, &disk_st) < 0))
+		r = -errno;
+	if (r < 0)
+		return r;
+	cow_chunks = (uint64_t)cow_st.st_size / SNAPSHOT_CHUNK_BYTES;
+	disk_chunks = (uint64_t)disk_st.st_size / SNAPSHOT_CHUNK_BYTES;
+	r = 0;
+	for (table = 1; r == 0 && !last && table < cow_chunks;
+	    table += 1 + EXCEPTIONS_PER_TABLE)
+		r = merge_table(cow, disk, table, cow_chunks, disk_chunks,
+		    &last);
+	return r;
 }

@@ -39,4 +39,11 @@ int	 cow_look(int fd);
  */
 int	 cow_revive(int fd);
 
+/*
+ * Writes the chunks that are in the COW file over those of DISK, a copy of what
+ * the snapshot is of, as large as the snapshot: DISK then holds what a guest sees.
+ * 0, -EUCLEAN when the COW file is damaged, or -errno.
+ */
+int	 cow_merge(int cow, int disk);
+
 #endif

@@ -5,8 +5,10 @@
 
 #include "image/codec.h"
 #include "image/errmsg.h"
+#include "image/ext4_reader.h"
 #include "image/oci.h"
 #include "image/oci_archive.h"
+#include "image/raw_import.h"
 
 /* Where a plain file is to be read from; -1 when it is a pipe, or compressed. */
 static int64_t
@@ -56,7 +58,9 @@ image_file_import(const struct image_file *file, source_progress *progress,
 		r = source_read(s, &first, &len, err, err_size);
 	if (r == 0) {
 		source_unread(s);
-		if (!oci_archive_is(first, len))
+		if (ext4_reader_is(first, len))
+			r = raw_import(s, file->out, result, err, err_size);
+		else if (!oci_archive_is(first, len))
 			r = image_import_tar(s, file->out, result, err,
 			    err_size);
 		else if ((r = oci_archive_import(s, file->in, start,

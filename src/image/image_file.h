@@ -1,7 +1,7 @@
 /*
  * A user's file, or pipe, becomes an image, whatever it is: the tar of a root
- * file system, an OCI image layout in a tar, or what `docker save` wrote; each
- * plain or compressed.
+ * file system, an OCI image layout in a tar, what `docker save` wrote, or an ext4
+ * file system; each plain or compressed.
  */
 #ifndef BANGER_IMAGE_IMAGE_FILE_H
 #define BANGER_IMAGE_IMAGE_FILE_H

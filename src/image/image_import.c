@@ -47,19 +47,20 @@ on_progress(void *arg, uint64_t bytes)
 		im->progress(im->progress_arg, im->bytes);
 }
 
+const char *const image_init_paths[] = {
+	"sbin/init", "usr/sbin/init", "lib/systemd/systemd",
+	"usr/lib/systemd/systemd", NULL,
+};
+
 static bool
 find_init(struct import *im)
 {
-	static const char *const paths[] = {
-		"sbin/init", "usr/sbin/init", "lib/systemd/systemd",
-		"usr/lib/systemd/systemd",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+	for (size_t i = 0; image_init_paths[i] != NULL; i++) {
 		struct ext4_stat st;
 		uint32_t ino;
 
-		if (tree_lookup(&im->tree, paths[i], true, &ino) == 0 &&
+		if (tree_lookup(&im->tree, image_init_paths[i], true,
+		    &ino) == 0 &&
 		    ext4_writer_stat(im->tree.w, ino, &st) == 0 &&
 		    S_ISREG(st.mode))
 			return true;

@@ -24,11 +24,16 @@ struct image_import_result {
 	uint64_t size_bytes;	/* of the image */
 	uint64_t content_bytes;	/* file data in it, holes not counted */
 	uint64_t entries;	/* read from the tars */
-	bool has_init;		/* /sbin/init or systemd is there */
+	bool has_init;		/* one of image_init_paths is there */
 	uint32_t layers;	/* of a container image; 0: of none */
 	uint32_t config_bytes;	/* of what it is to run; 0: nothing known */
+	uint64_t checksum;	/* of the image (image/checksum.h) */
 	uint8_t digest[DIGEST_BYTES];	/* of its manifest, or its id */
 };
+
+/* Where the init of an image is, if it has one: files, or links to them; NULL ends
+ * the list. */
+extern const char *const image_init_paths[];
 
 /*
  * Imports the tar that S gives into OUT_FD, an empty regular file open for

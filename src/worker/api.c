@@ -27,6 +27,10 @@ static const struct api_op ops[] = {
 	{ "vm.ports", 0, api_vm_ports },
 	{ "vm.stats", 0, api_vm_stats },
 	{ "image.import", 1, api_image_import },
+	{ "image.promote", 0, api_image_promote },
+	{ "image.tag", 0, api_image_tag },
+	{ "image.open", 0, api_image_open },
+	{ "image.verify", 0, api_image_verify },
 	{ "image.pull", 1, api_image_pull },
 	{ "image.prune_cache", 0, api_image_prune_cache },
 	{ "image.list", 0, api_image_list },
@@ -156,6 +160,9 @@ api_abandon(struct peer *peer)
 	buf_free(&request->partial);
 	if (request->import.making != NULL)
 		import_cancel(&request->import);
+	if (request->job != NULL)
+		job_cancel(request->job);
+	request->job = NULL;
 	if (request->active && request->op->handle == api_vm_run)
 		end_run(peer);
 	request->active = false;

@@ -52,9 +52,12 @@ void	 api_vm_logs(struct peer *peer, const cJSON *line);
 void	 api_vm_set(struct peer *peer, const cJSON *line);
 
 /*
- * Reads a request that names a VM and nothing else. NULL: has been refused.
+ * Reads a request that names a VM and nothing else, or one more member. NULL: has
+ * been refused.
  */
 struct machine *api_target(struct peer *peer, const cJSON *line);
+struct machine *api_target_with(struct peer *peer, const cJSON *line,
+	    const struct json_field *extra);
 
 /* Handlers, api_inspect.c. */
 void	 api_vm_ports(struct peer *peer, const cJSON *line);
@@ -62,6 +65,10 @@ void	 api_vm_stats(struct peer *peer, const cJSON *line);
 
 /* Handlers, api_catalog.c. */
 void	 api_image_import(struct peer *peer, const cJSON *line);
+void	 api_image_promote(struct peer *peer, const cJSON *line);
+void	 api_image_tag(struct peer *peer, const cJSON *line);
+void	 api_image_open(struct peer *peer, const cJSON *line);
+void	 api_image_verify(struct peer *peer, const cJSON *line);
 void	 api_image_pull(struct peer *peer, const cJSON *line);
 void	 api_image_prune_cache(struct peer *peer, const cJSON *line);
 void	 api_image_list(struct peer *peer, const cJSON *line);

@@ -6,29 +6,63 @@
 
 #include "privsep/check.h"
 #include "worker/api.h"
+#include "worker/work.h"
 
 enum { PROGRESS_STEP_BYTES = 8 << 20 };
 
-/* Reads a request whose only own member is KEY, an object's name. */
-static const char *
-target(struct peer *peer, const cJSON *line, const char *key)
+/* Whether NAME can be an object's; PEER has been refused if not. */
+static bool
+check_name(struct peer *peer, const char *name)
 {
 	struct failure f = { .code = FAIL_NONE };
-	const char *op, *name;
-	struct reference ref;
-	const struct json_field fields[] = {
-		API_COMMON_FIELDS(&peer->request, &op),
-		{ key, JSON_TEXT, true, 0, 0, &name },
-	};
 
-	if (api_read(peer, line, fields, ARRAY_SIZE(fields)) < 0)
-		return NULL;
 	if (check_object_name(name) == 0)
-		return name;
-	if (strcmp(key, "image") == 0 && reference_parse(name, &ref) == 0)
-		return name;
+		return true;
 	failure_set(&f, FAIL_INVALID, "name %.70s: not a name for an image or "
 	    "kernel: 1 to 63 of a-z, 0-9, and . _ - after the first", name);
+	peer_refuse(peer, &f);
+	return false;
+}
+
+/*
+ * Reads a request whose own members are KEY, an object's name, and EXTRA, a text,
+ * unless that is NULL. The name, or NULL and PEER has been refused.
+ */
+static const char *
+target(struct peer *peer, const cJSON *line, const char *key,
+    const struct json_field *extra)
+{
+	const char *op, *name;
+	struct reference ref;
+	struct json_field fields[] = {
+		API_COMMON_FIELDS(&peer->request, &op),
+		{ key, JSON_TEXT, true, 0, 0, &name },
+		{ .name = NULL },
+	};
+	size_t count = ARRAY_SIZE(fields) - 1;
+
+	if (extra != NULL)
+		fields[count++] = *extra;
+	if (api_read(peer, line, fields, count) < 0)
+		return NULL;
+	if (strcmp(key, "image") == 0 && reference_parse(name, &ref) == 0)
+		return name;
+	return check_name(peer, name) ? name : NULL;
+}
+
+/* Likewise, for an image that has to be there. */
+static struct image *
+image_target(struct peer *peer, const cJSON *line,
+    const struct json_field *extra)
+{
+	const char *name = target(peer, line, "image", extra);
+	struct failure f = { .code = FAIL_NONE };
+	struct image *image = name == NULL ? NULL : image_find(peer->w, name);
+
+	if (name == NULL || image != NULL)
+		return image;
+	(void)catalog_missing(peer->w, STORE_IMAGES, name,
+	    "see `banger image list`", &f);
 	peer_refuse(peer, &f);
 	return NULL;
 }
@@ -124,22 +158,43 @@ import_of(struct peer *peer, const char *name)
 	return import;
 }
 
+/* Whether there is a kernel NAME; PEER has been refused if not. */
+static bool
+check_kernel(struct peer *peer, const char *name)
+{
+	struct failure f = { .code = FAIL_NONE };
+
+	if (!check_name(peer, name))
+		return false;
+	if (kernel_find(peer->w, name) != NULL)
+		return true;
+	(void)catalog_missing(peer->w, STORE_KERNELS, name,
+	    "see `banger kernel list`", &f);
+	peer_refuse(peer, &f);
+	return false;
+}
+
 static void
 import(struct peer *peer, const cJSON *line, enum store_kind kind)
 {
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
-	const char *name = target(peer, line, "name");
+	const char *booted_by = "";
+	const struct json_field kernel = { "kernel", JSON_TEXT, false, 1, 0,
+		&booted_by };
+	const char *name = target(peer, line, "name",
+	    kind == STORE_IMAGES ? &kernel : NULL);
 	int fd;
 
 	if (peer->nfds == 0)
 		return;
 	fd = peer->fds[--peer->nfds];
-	if (name == NULL) {
+	if (name == NULL || (booted_by[0] != '\0' &&
+	    !check_kernel(peer, booted_by))) {
 		close(fd);
 		return;
 	}
-	if (import_start(import_of(peer, name), peer->w, kind, name, fd,
-	    &f) < 0)
+	if (import_start(import_of(peer, name), peer->w, kind, name, booted_by,
+	    fd, &f) < 0)
 		peer_refuse(peer, &f);
 	else
 		peer_progress(peer, "import", "reading");
@@ -218,11 +273,8 @@ api_image_pull(struct peer *peer, const cJSON *line)
 	reference_name(&ref, derived, sizeof(derived));
 	if (name == NULL)
 		name = derived;
-	if (check_object_name(name) < 0) {
+	if (!check_name(peer, name)) {
 		close(ca);
-		failure_set(&f, FAIL_INVALID, "name %.70s: not a name for an "
-		    "image", name);
-		peer_refuse(peer, &f);
 	} else if (import_pull(import_of(peer, name), peer->w, name, &request,
 	    ca, &f) < 0) {
 		peer_refuse(peer, &f);
@@ -260,7 +312,7 @@ api_image_prune_cache(struct peer *peer, const cJSON *line)
 void
 api_image_show(struct peer *peer, const cJSON *line)
 {
-	const char *name = target(peer, line, "image");
+	const char *name = target(peer, line, "image", NULL);
 
 	if (name != NULL)
 		answer_image(peer, name);
@@ -269,7 +321,7 @@ api_image_show(struct peer *peer, const cJSON *line)
 void
 api_kernel_show(struct peer *peer, const cJSON *line)
 {
-	const char *name = target(peer, line, "kernel");
+	const char *name = target(peer, line, "kernel", NULL);
 
 	if (name != NULL)
 		answer_kernel(peer, name);
@@ -307,6 +359,123 @@ api_kernel_list(struct peer *peer, const cJSON *line)
 	peer_answer(peer, &result, -1);
 }
 
+/* ---- of an image that is there ---- */
+
+void
+api_image_promote(struct peer *peer, const cJSON *line)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	const char *name;
+	const struct json_field field = { "name", JSON_TEXT, true, 1, 0,
+		&name };
+	struct machine *m = api_target_with(peer, line, &field);
+
+	if (m == NULL || !check_name(peer, name))
+		return;
+	if (m->row.state != MACHINE_STOPPED)
+		failure_set(&f, FAIL_STATE, "VM %s: is not stopped; stop it "
+		    "first", m->row.name);
+	else if (import_promote(import_of(peer, name), m, name, &f) == 0)
+		peer_progress(peer, "import", "copying the VM's disk");
+	if (f.code != FAIL_NONE)
+		peer_refuse(peer, &f);
+}
+
+void
+api_image_tag(struct peer *peer, const cJSON *line)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	const char *name;
+	const struct json_field field = { "name", JSON_TEXT, true, 1, 0,
+		&name };
+	const struct image *image = image_target(peer, line, &field);
+
+	if (image == NULL || !check_name(peer, name))
+		return;
+	if (image_tag(peer->w, image, name, &f) < 0)
+		peer_refuse(peer, &f);
+	else
+		answer_image(peer, name);
+}
+
+/* The image's file, for reading, goes with the answer. */
+void
+api_image_open(struct peer *peer, const cJSON *line)
+{
+	struct buf result = BUF_INIT(PEER_LINE_MAX);
+	struct failure f = { .code = FAIL_NONE };
+	const struct image *image = image_target(peer, line, NULL);
+	int fd;
+
+	if (image == NULL)
+		return;
+	fd = image_open(peer->w, image->row.name);
+	if (fd < 0) {
+		failure_set(&f, failure_of(fd), "image %s: %s",
+		    image->row.name, strerror(-fd));
+		peer_refuse(peer, &f);
+		return;
+	}
+	image_row_show(&result, "image", &image->row, true);
+	peer_answer(peer, &result, fd);
+}
+
+static void
+on_verified(void *arg, const struct job_report *report)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	struct peer *peer = arg;
+	const struct image *image = image_find(peer->w, peer->request.name);
+
+	peer->request.job = NULL;
+	if (report->kind != JOB_DONE)
+		failure_set(&f, failure_of(report->error), "image %s: cannot "
+		    "be read: %s", peer->request.name, report->text);
+	else if (image != NULL &&
+	    image->row.checksum != report->image.checksum)
+		failure_set(&f, FAIL_INVALID, "image %s: is damaged: its "
+		    "checksum is %016llx, and was %016llx when it was stored",
+		    image->row.name,
+		    (unsigned long long)report->image.checksum,
+		    (unsigned long long)image->row.checksum);
+	if (f.code != FAIL_NONE)
+		peer_refuse(peer, &f);
+	else
+		answer_image(peer, peer->request.name);
+}
+
+void
+api_image_verify(struct peer *peer, const cJSON *line)
+{
+	struct failure f = { .code = FAIL_NONE };
+	struct job_spec spec = { .name = "image verify",
+		.body = work_checksum, .nfds = 1, .done = on_verified,
+		.progress = on_import_progress, .arg = peer };
+	const struct image *image = image_target(peer, line, NULL);
+	int r;
+
+	if (image == NULL)
+		return;
+	if (!image->row.has_checksum) {
+		failure_set(&f, FAIL_STATE, "image %s: no checksum was kept "
+		    "when it was stored, by an older banger; import it again",
+		    image->row.name);
+		peer_refuse(peer, &f);
+		return;
+	}
+	(void)format(peer->request.name, sizeof(peer->request.name), "%s",
+	    image->row.name);
+	r = spec.fds[0] = image_open(peer->w, image->row.name);
+	if (r >= 0)
+		r = job_start(&peer->w->jobs, &spec, &peer->request.job);
+	close_fdp(&spec.fds[0]);
+	if (r < 0) {
+		failure_set(&f, failure_of(r), "image %s: %s",
+		    image->row.name, strerror(-r));
+		peer_refuse(peer, &f);
+	}
+}
+
 /* The outcome of a deletion. */
 static void
 answer_deletion(struct peer *peer, int r, const struct failure *f)
@@ -323,18 +492,19 @@ static int
 check_unused(struct worker *w, enum store_kind kind, const char *name,
     struct failure *f)
 {
-	const char *user = catalog_user(w, kind, name);
+	char users[CATALOG_USERS];
+	size_t count = catalog_users(w, kind, name, users);
 
-	return user == NULL ? 0 : failure_set(f, FAIL_BUSY, "%s %s: VM %s uses "
-	    "it; delete the VM first", kind == STORE_IMAGES ? "image" :
-	    "kernel", name, user);
+	return count == 0 ? 0 : failure_set(f, FAIL_BUSY, "%s %s: %s it; "
+	    "delete the VM%s first", kind == STORE_IMAGES ? "image" : "kernel",
+	    name, users, count > 1 ? "s" : "");
 }
 
 void
 api_image_delete(struct peer *peer, const cJSON *line)
 {
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
-	const char *name = target(peer, line, "image");
+	const char *name = target(peer, line, "image", NULL);
 	const struct image *image;
 	int r;
 
@@ -353,7 +523,7 @@ void
 api_kernel_delete(struct peer *peer, const cJSON *line)
 {
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
-	const char *name = target(peer, line, "kernel");
+	const char *name = target(peer, line, "kernel", NULL);
 	int r;
 
 	if (name == NULL)

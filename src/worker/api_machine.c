@@ -82,6 +82,13 @@ api_target(struct peer *peer, const cJSON *line)
 	return target(peer, line, NULL, 0);
 }
 
+struct machine *
+api_target_with(struct peer *peer, const cJSON *line,
+    const struct json_field *extra)
+{
+	return target(peer, line, extra, 1);
+}
+
 /* ---- running and starting ---- */
 
 /* The answer to vm.run, vm.start, and the second half of vm.restart. */

@@ -12,10 +12,10 @@
 #include "image/oci.h"
 #include "privsep/check.h"
 #include "privsep/log.h"
-#include "worker/machine.h"
+#include "worker/machine_disk.h"
 #include "worker/work.h"
 
-enum { IMPORT_FILES_MAX = 3 };
+enum { IMPORT_FILES_MAX = 3, USERS_NAMED = 5, FILE_TRIES = 1000 };
 
 /* What a job writes, in the order of its fds; of an image only the first stays. */
 static const char *const image_files[] = { "ext4", "config", "spool" };
@@ -33,6 +33,10 @@ struct making {
 	struct job *job;		/* NULL: none runs */
 	struct download *download;	/* of what is pulled, else NULL */
 	char reference[REFERENCE_BYTES];
+	char file[NAME_BYTES];		/* of an image, once it is made */
+	char kernel[NAME_BYTES];	/* likewise what boots it, or "" */
+	char *config;			/* likewise what it is to run, if known */
+	uint64_t vm;			/* whose disk it is made of, or 0 */
 };
 
 static void
@@ -117,7 +121,8 @@ load_image(void *arg, const char *name, const cJSON *tree)
 		return -ENOMEM;
 	if (image_row_read(name, tree, &image->row) < 0)
 		return -EINVAL;
-	if (!file_is(w, STORE_IMAGES, name, "ext4", image->row.size_bytes)) {
+	if (!file_is(w, STORE_IMAGES, image->row.file, "ext4",
+	    image->row.size_bytes)) {
 		free(image->row.config);
 		return -EINVAL;
 	}
@@ -150,10 +155,18 @@ load_kernel(void *arg, const char *name, const cJSON *tree)
 	return 0;
 }
 
+/* Whether FILE.ext4 is that of an image. */
 static bool
-image_known(void *arg, const char *name)
+image_file_known(void *arg, const char *file)
 {
-	return image_find(arg, name) != NULL;
+	struct worker *w = arg;
+	struct list *node, *following;
+
+	list_each(node, following, &w->images)
+		if (strcmp(list_entry(node, struct image, node)->row.file,
+		    file) == 0)
+			return true;
+	return false;
 }
 
 static bool
@@ -170,7 +183,7 @@ catalog_load(struct worker *w)
 	if (r == 0)
 		r = store_each(&w->store, STORE_KERNELS, load_kernel, w);
 	if (r == 0)
-		r = store_sweep(&w->store, STORE_IMAGES, image_known, w);
+		r = store_sweep(&w->store, STORE_IMAGES, image_file_known, w);
 	if (r == 0)
 		r = store_sweep(&w->store, STORE_KERNELS, kernel_known, w);
 	return r;
@@ -189,17 +202,23 @@ catalog_free(struct worker *w)
 	list_init(&w->kernels);
 }
 
+/* FILE.ext4, unless another image has it as well. */
 static void
-remove_files(struct worker *w, enum store_kind kind, const char *name)
+remove_image_file(struct worker *w, const char *file)
 {
-	const char *const *files = kind == STORE_IMAGES ? image_files :
-	    kernel_files;
-	/* The others of an image are never in its directory. */
-	size_t count = kind == STORE_IMAGES ? FILE_EXT4 + 1 :
-	    ARRAY_SIZE(kernel_files), i;
+	if (!image_file_known(w, file))
+		(void)store_remove(&w->store, STORE_IMAGES, file,
+		    image_files[FILE_EXT4]);
+}
 
-	for (i = 0; i < count; i++)
-		(void)store_remove(&w->store, kind, name, files[i]);
+static void
+remove_kernel_files(struct worker *w, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kernel_files); i++)
+		(void)store_remove(&w->store, STORE_KERNELS, name,
+		    kernel_files[i]);
 }
 
 /* Whether NAME was found damaged when the store was read, or before. */
@@ -226,54 +245,77 @@ catalog_missing(struct worker *w, enum store_kind kind, const char *name,
 	    name, hint);
 }
 
-const char *
-catalog_user(struct worker *w, enum store_kind kind, const char *name)
+/* The names of VMs that use NAME, up to USERS_NAMED, in OUT; how many use it. */
+static size_t
+users_of(struct worker *w, enum store_kind kind, const char *name,
+    char out[USERS_NAMED * (NAME_BYTES + 2)])
 {
 	struct list *node, *following;
+	size_t count = 0, len = 0;
 
 	list_each(node, following, &w->machines) {
-		const struct machine *m = list_entry(node, struct machine,
-		    node);
+		const struct machine_row *row = &list_entry(node,
+		    struct machine, node)->row;
 
-		if (strcmp(kind == STORE_IMAGES ? m->row.image : m->row.kernel,
-		    name) == 0)
-			return m->row.name;
+		if (strcmp(kind == STORE_IMAGES ? row->image : row->kernel,
+		    name) != 0 || count++ >= USERS_NAMED)
+			continue;
+		(void)format(out + len, NAME_BYTES + 2, "%s%s",
+		    count > 1 ? ", " : "", row->name);
+		len += strlen(out + len);
 	}
-	return NULL;
+	return count;
+}
+
+size_t
+catalog_users(struct worker *w, enum store_kind kind, const char *name,
+    char text[CATALOG_USERS])
+{
+	char names[USERS_NAMED * (NAME_BYTES + 2)] = "";
+	size_t count = users_of(w, kind, name, names);
+
+	if (count > USERS_NAMED)
+		(void)format(text, CATALOG_USERS, "VMs %s and %zu more use",
+		    names, count - USERS_NAMED);
+	else
+		(void)format(text, CATALOG_USERS, "VM%s %s use%s",
+		    count > 1 ? "s" : "", names, count > 1 ? "" : "s");
+	return count;
 }
 
 /* Row first: what is left then belongs to nothing. 0, or -1 with *F. */
 static int
-delete_object(struct worker *w, enum store_kind kind, const char *name,
+delete_row(struct worker *w, enum store_kind kind, const char *name,
     struct failure *f)
 {
 	int r = store_remove(&w->store, kind, name, "json");
 
 	if (r == 0)
 		r = store_remove(&w->store, kind, name, "json.bad");
-	if (r < 0)
-		return failure_set(f, FAIL_INTERNAL, "%s %s: cannot be removed: %s",
-		    kind == STORE_IMAGES ? "image" : "kernel", name,
-		    strerror(-r));
-	remove_files(w, kind, name);
-	(void)store_sync(&w->store, kind);
-	return 0;
+	return r == 0 ? 0 : failure_set(f, FAIL_INTERNAL, "%s %s: cannot be "
+	    "removed: %s", kind == STORE_IMAGES ? "image" : "kernel", name,
+	    strerror(-r));
 }
 
 int
 image_delete(struct worker *w, const char *name, struct failure *f)
 {
 	struct image *image = image_find(w, name);
+	char file[NAME_BYTES];
 
 	if (image == NULL && !was_set_aside(w, STORE_IMAGES, name))
 		return catalog_missing(w, STORE_IMAGES, name,
 		    "see `banger image list`", f);
-	if (delete_object(w, STORE_IMAGES, name, f) < 0)
+	(void)format(file, sizeof(file), "%s", image != NULL ?
+	    image->row.file : name);
+	if (delete_row(w, STORE_IMAGES, name, f) < 0)
 		return -1;
-	if (image == NULL)
-		return 0;
-	list_remove(&image->node);
-	image_free(image);
+	if (image != NULL) {
+		list_remove(&image->node);
+		image_free(image);
+	}
+	remove_image_file(w, file);
+	(void)store_sync(&w->store, STORE_IMAGES);
 	return 0;
 }
 
@@ -285,13 +327,24 @@ kernel_delete(struct worker *w, const char *name, struct failure *f)
 	if (kernel == NULL && !was_set_aside(w, STORE_KERNELS, name))
 		return catalog_missing(w, STORE_KERNELS, name,
 		    "see `banger kernel list`", f);
-	if (delete_object(w, STORE_KERNELS, name, f) < 0)
+	if (delete_row(w, STORE_KERNELS, name, f) < 0)
 		return -1;
+	remove_kernel_files(w, name);
+	(void)store_sync(&w->store, STORE_KERNELS);
 	if (kernel == NULL)
 		return 0;
 	list_remove(&kernel->node);
 	free(kernel);
 	return 0;
+}
+
+int
+image_open(struct worker *w, const char *name)
+{
+	const struct image *image = image_named(w, name);
+
+	return image == NULL ? -ENOENT : store_file(&w->store, STORE_IMAGES,
+	    image->row.file, image_files[FILE_EXT4], O_RDONLY);
 }
 
 int
@@ -328,14 +381,15 @@ remove_tmp(const struct making *making)
 	}
 }
 
+/* tmp/'s SUFFIX becomes FILE.SUFFIX. */
 static int
-commit_file(const struct making *making, const char *suffix)
+commit_file(const struct making *making, const char *file, const char *suffix)
 {
 	char name[STORE_NAME_BYTES];
 
 	tmp_name(making, suffix, name);
-	return store_commit(&making->w->store, name, making->kind,
-	    making->name, suffix);
+	return store_commit(&making->w->store, name, making->kind, file,
+	    suffix);
 }
 
 /* What the image says it is to run. 0 or -errno. */
@@ -360,14 +414,20 @@ fill_image_row(struct image_row *row, const struct making *making,
     const struct image_import_result *result)
 {
 	memcpy(row->name, making->name, sizeof(row->name));
+	memcpy(row->file, making->file, sizeof(row->file));
+	memcpy(row->kernel, making->kernel, sizeof(row->kernel));
 	memcpy(row->reference, making->reference, sizeof(row->reference));
 	row->size_bytes = result->size_bytes;
+	row->has_checksum = true;
+	row->checksum = result->checksum;
 	row->content_bytes = result->content_bytes;
 	row->entries = result->entries;
 	row->has_init = result->has_init;
 	row->created_s = worker_now_s();
 	if (result->layers == 0)
-		return 0;
+		return making->config == NULL ||
+		    (row->config = strdup(making->config)) != NULL ? 0 :
+		    -ENOMEM;
 	row->layers = result->layers;
 	digest_text(result->digest, row->digest);
 	return take_config(making, row);
@@ -383,10 +443,24 @@ remove_replaced(struct worker *w, const char *name)
 	    image_delete(w, name, &f) == 0 ? 0 : -EIO;
 }
 
+/*
+ * A name for the file of a new image: NAME, unless a tag of a former image of
+ * that name still has it. 0 or -EEXIST.
+ */
+static int
+choose_file(struct worker *w, const char *name, char file[NAME_BYTES])
+{
+	unsigned int i;
+
+	(void)format(file, NAME_BYTES, "%s", name);
+	for (i = 1; i < FILE_TRIES && image_file_known(w, file); i++)
+		(void)format(file, NAME_BYTES, "%.50s.%u", name, i);
+	return i < FILE_TRIES ? 0 : -EEXIST;
+}
+
 /* 0, or -errno and nothing of the image stays. */
 static int
-finish_image(const struct making *making,
-    const struct image_import_result *result)
+finish_image(struct making *making, const struct image_import_result *result)
 {
 	_cleanup_buf_ struct buf row = BUF_INIT(STORE_ROW_MAX);
 	struct image *image = calloc(1, sizeof(*image));
@@ -395,17 +469,19 @@ finish_image(const struct making *making,
 
 	if (image == NULL)
 		return -ENOMEM;
-	r = fill_image_row(&image->row, making, result);
+	r = remove_replaced(w, making->name);
 	if (r == 0)
-		r = remove_replaced(w, making->name);
+		r = choose_file(w, making->name, making->file);
 	if (r == 0)
-		r = commit_file(making, image_files[FILE_EXT4]);
+		r = fill_image_row(&image->row, making, result);
+	if (r == 0)
+		r = commit_file(making, making->file, image_files[FILE_EXT4]);
 	image_row_write(&row, &image->row);
 	if (r == 0)
 		r = store_save(&w->store, STORE_IMAGES, making->name, &row,
 		    true);
 	if (r < 0) {
-		remove_files(w, STORE_IMAGES, making->name);
+		remove_image_file(w, making->file);
 		image_free(image);
 		return r;
 	}
@@ -444,15 +520,18 @@ finish_kernel(const struct making *making,
 		return -ENOMEM;
 	fill_kernel_row(&kernel->row, making, result);
 	if (kernel->row.vmlinuz_bytes > 0)
-		r = commit_file(making, kernel_files[FILE_VMLINUZ]);
+		r = commit_file(making, making->name,
+		    kernel_files[FILE_VMLINUZ]);
 	if (r == 0 && kernel->row.vmlinux_bytes > 0)
-		r = commit_file(making, kernel_files[FILE_VMLINUX]);
+		r = commit_file(making, making->name,
+		    kernel_files[FILE_VMLINUX]);
 	if (r == 0)
-		r = commit_file(making, kernel_files[FILE_INITRD]);
+		r = commit_file(making, making->name,
+		    kernel_files[FILE_INITRD]);
 	if (r == 0)
 		r = kernel_save(w, kernel);
 	if (r < 0) {
-		remove_files(w, STORE_KERNELS, making->name);
+		remove_kernel_files(w, making->name);
 		return r;
 	}
 	(void)store_remove(&w->store, STORE_KERNELS, making->name, "json.bad");
@@ -465,6 +544,11 @@ finish_kernel(const struct making *making,
 static void
 making_free(struct making *making)
 {
+	struct machine *m = making->vm == 0 ? NULL :
+	    machine_by_id(making->w, making->vm);
+
+	if (m != NULL)
+		m->copying--;
 	if (making->job != NULL)
 		job_cancel(making->job);
 	if (making->download != NULL)
@@ -472,6 +556,7 @@ making_free(struct making *making)
 	free(making->download);
 	remove_tmp(making);
 	list_remove(&making->node);
+	free(making->config);
 	free(making);
 }
 
@@ -705,25 +790,114 @@ fail_under_way(const char *what, const char *name, struct failure *f)
 	    "client", what, name);
 }
 
-int
-import_start(struct import *import, struct worker *w, enum store_kind kind,
-    const char *name, int archive_fd, struct failure *f)
+/* Whether KIND may get a new object NAME. 0, or -1 with *F. */
+static int
+check_new(struct worker *w, enum store_kind kind, const char *name,
+    struct failure *f)
 {
-	_cleanup_close_ int archive = archive_fd;
 	const char *what = kind == STORE_IMAGES ? "image" : "kernel";
-	struct making *making;
-	int r;
 
 	if (kind == STORE_IMAGES ? image_named(w, name) != NULL :
 	    kernel_find(w, name) != NULL)
 		return fail_exists(what, name, f);
 	if (making_find(w, kind, name) != NULL)
 		return fail_under_way(what, name, f);
+	return 0;
+}
+
+int
+import_start(struct import *import, struct worker *w, enum store_kind kind,
+    const char *name, const char *booted_by, int archive_fd, struct failure *f)
+{
+	_cleanup_close_ int archive = archive_fd;
+	struct making *making;
+	int r;
+
+	if (check_new(w, kind, name, f) < 0)
+		return -1;
 	making = making_new(import, w, kind, name, f);
 	if (making == NULL)
 		return -1;
+	(void)format(making->kernel, sizeof(making->kernel), "%s", booted_by);
 	r = launch_archive(making, archive);
 	return r < 0 ? making_refuse(making, import, r, f) : 0;
+}
+
+/* The copy of M's disk: what its snapshot is of, and what that has written. */
+static int
+launch_copy(struct making *making, struct machine *m)
+{
+	bool snapshot = m->row.disk == DISK_SNAPSHOT;
+	_cleanup_close_ int disk = machine_disk_open(m, O_RDONLY);
+	_cleanup_close_ int image = snapshot ?
+	    image_open(m->w, m->row.image) : -1;
+	struct job_spec spec = { .name = "image of a disk",
+		.body = work_copy_image, .argument = m->row.disk_bytes,
+		.fds = { snapshot ? image : disk }, .nfds = 1 };
+	int r = disk < 0 ? disk : snapshot && image < 0 ? image : 0;
+
+	if (r == 0)
+		r = open_files(making, &spec, FILE_EXT4 + 1);
+	if (r == 0 && snapshot)
+		spec.fds[spec.nfds++] = fcntl(disk, F_DUPFD_CLOEXEC, 0);
+	return start_job(making, &spec, 1, r);
+}
+
+int
+import_promote(struct import *import, struct machine *m, const char *name,
+    struct failure *f)
+{
+	const struct image *from = image_named(m->w, m->row.image);
+	struct making *making;
+	int r = 0;
+
+	if (check_new(m->w, STORE_IMAGES, name, f) < 0)
+		return -1;
+	making = making_new(import, m->w, STORE_IMAGES, name, f);
+	if (making == NULL)
+		return -1;
+	making->vm = m->row.id;
+	m->copying++;
+	(void)format(making->kernel, sizeof(making->kernel), "%s",
+	    from != NULL ? from->row.kernel : "");
+	if (from != NULL && from->row.config != NULL &&
+	    (making->config = strdup(from->row.config)) == NULL)
+		r = -ENOMEM;
+	if (r == 0)
+		r = launch_copy(making, m);
+	return r < 0 ? making_refuse(making, import, r, f) : 0;
+}
+
+int
+image_tag(struct worker *w, const struct image *image, const char *name,
+    struct failure *f)
+{
+	_cleanup_buf_ struct buf row = BUF_INIT(STORE_ROW_MAX);
+	struct image *tag;
+	int r;
+
+	if (check_new(w, STORE_IMAGES, name, f) < 0)
+		return -1;
+	tag = calloc(1, sizeof(*tag));
+	if (tag == NULL)
+		return failure_set(f, FAIL_INTERNAL, "out of memory");
+	tag->row = image->row;
+	(void)format(tag->row.name, sizeof(tag->row.name), "%s", name);
+	/* A pull of where it was from is not to replace it. */
+	tag->row.reference[0] = '\0';
+	tag->row.config = image->row.config == NULL ? NULL :
+	    strdup(image->row.config);
+	image_row_write(&row, &tag->row);
+	r = image->row.config != NULL && tag->row.config == NULL ? -ENOMEM :
+	    store_save(&w->store, STORE_IMAGES, name, &row, true);
+	if (r < 0) {
+		image_free(tag);
+		return failure_set(f, failure_of(r), "image %s: cannot be "
+		    "stored: %s", name, strerror(-r));
+	}
+	(void)store_remove(&w->store, STORE_IMAGES, name, "json.bad");
+	list_insert(&w->images, &tag->node);
+	return 0;
 }
 
 void
@@ -769,9 +943,7 @@ on_pulled(void *arg, int error, const char *why)
 	struct making *making = arg;
 	const struct download *d = making->download;
 	const struct image *old = image_named(making->w, making->name);
-	const char *user = catalog_user(making->w, STORE_IMAGES,
-	    making->name);
-	char text[256];
+	char users[CATALOG_USERS], text[CATALOG_USERS + 128];
 	int r;
 
 	if (error < 0) {
@@ -783,10 +955,11 @@ on_pulled(void *arg, int error, const char *why)
 		else
 			making_fail(making, -EAGAIN,
 			    "was deleted meanwhile; pull it again");
-	} else if (old != NULL && user != NULL) {
+	} else if (old != NULL && catalog_users(making->w, STORE_IMAGES,
+	    making->name, users) > 0) {
 		(void)format(text, sizeof(text), "has changed in its registry, "
-		    "and VM %s uses the one that is here; delete the VM, or "
-		    "pull with another --name", user);
+		    "and %s the one that is here; delete them, or pull with "
+		    "another --name", users);
 		making_fail(making, -EBUSY, text);
 	} else if ((r = launch_blobs(making)) < 0) {
 		making_fail(making, r, strerror(-r));

@@ -38,12 +38,16 @@ int	 catalog_missing(struct worker *w, enum store_kind kind,
 	    const char *name, const char *hint, struct failure *f);
 
 /*
- * The name of a VM that uses NAME, or NULL. A VM opens its kernel at every start,
- * and with device mapper its disk is a difference to its image: both stay as long
- * as the VM, on every host alike.
+ * How many VMs use NAME, and in words which: "VMs a, b use". A VM opens its kernel
+ * at every start, and with device mapper its disk is a difference to its image:
+ * both stay as long as the VM, on every host alike.
  */
-const char *catalog_user(struct worker *w, enum store_kind kind,
-	    const char *name);
+enum { CATALOG_USERS = 400 };
+size_t	 catalog_users(struct worker *w, enum store_kind kind,
+	    const char *name, char text[CATALOG_USERS]);
+
+/* Opens the file of image NAME for reading: fd or -errno. */
+int	 image_open(struct worker *w, const char *name);
 
 /*
  * Remove row and files, row first: what is left of an interrupted removal is
@@ -69,13 +73,26 @@ struct import {
 
 /*
  * Imports ARCHIVE_FD, which it takes over in every case, as image or kernel
- * NAME (a checked name). *IMPORT, whose functions are set, is the caller's and
- * has to stay until DONE or import_cancel. 0, or -1 with *F when it cannot even
- * begin.
+ * NAME (a checked name). An image is booted with BOOTED_BY unless that is "".
+ * *IMPORT, whose functions are set, is the caller's and has to stay until DONE or
+ * import_cancel. 0, or -1 with *F when it cannot even begin.
  */
 int	 import_start(struct import *import, struct worker *w,
-	    enum store_kind kind, const char *name, int archive_fd,
-	    struct failure *f);
+	    enum store_kind kind, const char *name, const char *booted_by,
+	    int archive_fd, struct failure *f);
+
+struct machine;
+
+/*
+ * Likewise makes an image NAME of the disk of M, which is stopped and cannot be
+ * started meanwhile.
+ */
+int	 import_promote(struct import *import, struct machine *m,
+	    const char *name, struct failure *f);
+
+/* Gives IMAGE another name as well: both are of the same file. 0, or -1 with *F. */
+int	 image_tag(struct worker *w, const struct image *image,
+	    const char *name, struct failure *f);
 
 /*
  * Likewise pulls what REQUEST asks for, whose reference is in its one form, with

@@ -325,9 +325,10 @@ fill_row(struct worker *w, const struct machine_wish *wish,
 {
 	const char *image_name = wish->image != NULL ? wish->image :
 	    w->config.default_image;
-	const char *kernel_name = wish->kernel != NULL ? wish->kernel :
-	    w->config.default_kernel;
 	const struct image *image = image_find(w, image_name);
+	const char *kernel_name = wish->kernel != NULL ? wish->kernel :
+	    image != NULL && image->row.kernel[0] != '\0' ?
+	    image->row.kernel : w->config.default_kernel;
 	const struct kernel *kernel = kernel_find(w, kernel_name);
 
 	row->vcpus = wish->vcpus != 0 ? wish->vcpus :

@@ -59,6 +59,7 @@ struct machine {
 	char tap[16];			/* of this start */
 	struct job *disk_job, *initrd_job;
 	int disk_fd;			/* of a disk that is being made, or -1 */
+	unsigned int copying;		/* how many images are made of its disk */
 	void (*disk_done)(struct machine *m, const struct failure *f);
 	struct event_timer deadline;	/* of start or stop */
 	int64_t stop_by_ms;		/* monotonic_ms() time */

@@ -13,6 +13,7 @@
 
 #include "image/cow.h"
 #include "privsep/log.h"
+#include "worker/catalog.h"
 #include "worker/work.h"
 
 static void
@@ -51,13 +52,6 @@ int
 machine_disk_open(const struct machine *m, int flags)
 {
 	return open_file(m, suffix_of(m->row.disk), flags);
-}
-
-static int
-open_image(const struct machine *m)
-{
-	return store_file(&m->w->store, STORE_IMAGES, m->row.image, "ext4",
-	    O_RDONLY);
 }
 
 static int
@@ -172,7 +166,7 @@ make(struct machine *m, int image)
 static int
 make_new(struct machine *m, struct failure *f)
 {
-	_cleanup_close_ int image = open_image(m);
+	_cleanup_close_ int image = image_open(m->w, m->row.image);
 	char tmp[STORE_NAME_BYTES];
 	int r;
 
@@ -278,7 +272,7 @@ machine_disk_is_block(const struct machine *m)
 static int
 attach_snapshot(struct machine *m)
 {
-	int fds[SNAPSHOT_FDS] = { open_image(m), open_file(m, "cow", O_RDWR) };
+	int fds[SNAPSHOT_FDS] = { image_open(m->w, m->row.image), open_file(m, "cow", O_RDWR) };
 	int r = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] :
 	    mon_snapshot_create(&m->w->mon, m->row.id, fds,
 	    m->row.disk_bytes, m->row.rm);

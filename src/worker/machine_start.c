@@ -564,6 +564,9 @@ machine_start(struct machine *m, struct failure *f)
 	if (m->row.state != MACHINE_STOPPED || m->doomed)
 		return failure_set(f, FAIL_STATE, "VM %s: is not stopped",
 		    m->row.name);
+	if (m->copying > 0)
+		return failure_set(f, FAIL_BUSY, "VM %s: an image is being "
+		    "made of its disk; start it afterwards", m->row.name);
 	if (machine_startable(m, f) < 0)
 		return -1;
 	if (!m->fresh && machine_address(m, f) < 0)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hex.h"
+#include "base/le.h"
 #include "base/stream.h"
 #include "privsep/check.h"
 #include "privsep/log.h"
@@ -313,14 +315,18 @@ int
 image_row_read(const char *name, const cJSON *tree, struct image_row *out)
 {
 	struct image_row row = { .size_bytes = 0 };
-	const char *own_name, *digest = "", *reference = "";
+	const char *own_name, *digest = "", *reference = "", *kernel = "";
+	const char *file = name, *checksum = NULL;
 	const cJSON *config = NULL;
-	uint8_t sha256[DIGEST_BYTES];
+	uint8_t sha256[DIGEST_BYTES], crc[8];
 	uint32_t version = 0;
 	const struct json_field fields[] = {
 		{ "version", JSON_U32, true, ROW_VERSION, ROW_VERSION,
 		    &version },
 		{ "name", JSON_TEXT, true, 0, 0, &own_name },
+		{ "file", JSON_TEXT, false, 0, 0, &file },
+		{ "kernel", JSON_TEXT, false, 0, 0, &kernel },
+		{ "checksum", JSON_TEXT, false, 0, 0, &checksum },
 		{ "size_bytes", JSON_U64, true, 1, 0, &row.size_bytes },
 		{ "content_bytes", JSON_U64, true, 0, 0, &row.content_bytes },
 		{ "entries", JSON_U64, true, 0, 0, &row.entries },
@@ -335,19 +341,29 @@ image_row_read(const char *name, const cJSON *tree, struct image_row *out)
 	if (read_fields(name, tree, fields, ARRAY_SIZE(fields)) < 0 ||
 	    check_object_name(own_name) < 0 || strcmp(name, own_name) != 0 ||
 	    copy_text(row.name, sizeof(row.name), own_name) < 0 ||
+	    check_object_name(file) < 0 ||
+	    copy_text(row.file, sizeof(row.file), file) < 0 ||
+	    (kernel[0] != '\0' && check_object_name(kernel) < 0) ||
+	    copy_text(row.kernel, sizeof(row.kernel), kernel) < 0 ||
+	    (checksum != NULL && hex_parse(checksum, crc, sizeof(crc)) < 0) ||
 	    (digest[0] != '\0' && digest_parse(digest, sha256) < 0) ||
 	    copy_text(row.digest, sizeof(row.digest), digest) < 0 ||
 	    copy_text(row.reference, sizeof(row.reference), reference) < 0 ||
 	    (config != NULL && image_config_copy(config, &row.config) < 0))
 		return -EINVAL;
+	row.has_checksum = checksum != NULL;
+	if (row.has_checksum)
+		row.checksum = get_le64(crc);
 	*out = row;
 	return 0;
 }
 
-/* What both the file and the API have of a container image. */
+/* What both the file and the API have of where it is from and belongs to. */
 static void
 put_origin(struct buf *buf, const struct image_row *row)
 {
+	if (row->kernel[0] != '\0')
+		json_text(buf, "kernel", row->kernel);
 	if (row->layers != 0)
 		json_number(buf, "layers", row->layers);
 	if (row->digest[0] != '\0')
@@ -366,13 +382,22 @@ put_config(struct buf *buf, const struct image_row *row)
 void
 image_row_write(struct buf *buf, const struct image_row *row)
 {
+	char checksum[2 * 8 + 1];
+	uint8_t crc[8];
+
 	json_open(buf, NULL, '{');
 	json_number(buf, "version", ROW_VERSION);
 	json_text(buf, "name", row->name);
+	json_text(buf, "file", row->file);
 	json_number(buf, "size_bytes", row->size_bytes);
 	json_number(buf, "content_bytes", row->content_bytes);
 	json_number(buf, "entries", row->entries);
 	json_bool(buf, "has_init", row->has_init);
+	if (row->has_checksum) {
+		put_le64(crc, row->checksum);
+		hex_write(crc, sizeof(crc), checksum);
+		json_text(buf, "checksum", checksum);
+	}
 	put_origin(buf, row);
 	put_config(buf, row);
 	json_number(buf, "created_s", row->created_s);

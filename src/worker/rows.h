@@ -57,12 +57,17 @@ struct machine_row {
 	char disk_error[ERROR_BYTES];	/* as last looked at; not stored */
 };
 
+/* Several images may have the same file: tags of one. */
 struct image_row {
 	char name[NAME_BYTES];
+	char file[NAME_BYTES];		/* FILE.ext4 */
+	char kernel[NAME_BYTES];	/* what boots it unless told, or "" */
 	uint64_t size_bytes;		/* of the ext4 file */
 	uint64_t content_bytes;
 	uint64_t entries;
 	bool has_init;
+	bool has_checksum;		/* an older banger stored none */
+	uint64_t checksum;		/* image/checksum.h */
 	uint32_t layers;		/* of a container image; 0: of none */
 	char digest[DIGEST_TEXT];	/* of its manifest, or its id, or "" */
 	char reference[REFERENCE_BYTES];	/* where it was pulled from, or "" */

@@ -4,85 +4,16 @@
 #include "worker/work.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/sparse.h"
+#include "image/checksum.h"
+#include "image/cow.h"
+#include "image/errmsg.h"
 #include "image/oci_blobs.h"
+#include "image/raw_import.h"
 #include "privsep/util.h"
-
-/* Bytes per call: progress is told between two, and a cancel may come. */
-enum { COPY_CHUNK = 16 << 20, COPY_BUFFER = 128 << 10 };
-
-/* For file systems between which the kernel does not copy by itself. */
-static ssize_t
-copy_by_hand(int from, off_t at, int to, size_t len)
-{
-	_cleanup_free_ char *buffer = malloc(COPY_BUFFER);
-	size_t done = 0;
-
-	if (buffer == NULL)
-		return -ENOMEM;
-	while (done < len) {
-		size_t want = len - done < COPY_BUFFER ? len - done :
-		    COPY_BUFFER;
-		ssize_t n = pread(from, buffer, want, at + (off_t)done), m;
-
-		if (n <= 0)
-			return n < 0 ? -errno : (ssize_t)done;
-		m = pwrite(to, buffer, (size_t)n, at + (off_t)done);
-		if (m < 0)
-			return -errno;
-		done += (size_t)m;
-	}
-	return (ssize_t)done;
-}
-
-/* Copies up to LEN bytes at offset AT: how many, 0 at the end, or -errno. */
-static ssize_t
-copy_some(int from, off_t at, int to, size_t len)
-{
-	off_t in = at, out = at;
-	ssize_t n = copy_file_range(from, &in, to, &out, len, 0);
-
-	if (n >= 0)
-		return n;
-	if (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP &&
-	    errno != ENOSYS)
-		return -errno;
-	return copy_by_hand(from, at, to, len);
-}
-
-int
-sparse_copy(int from, int to, uint64_t size,
-    void (*progress)(void *arg, uint64_t bytes), void *arg)
-{
-	off_t at = 0, end = (off_t)size;
-
-	while (at < end) {
-		off_t data = lseek(from, at, SEEK_DATA), hole;
-
-		if (data < 0 && errno == ENXIO)
-			break;
-		hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
-		if (hole < 0)
-			return -errno;
-		if (hole > end)
-			hole = end;
-		for (at = data; at < hole;) {
-			size_t len = hole - at < COPY_CHUNK ?
-			    (size_t)(hole - at) : COPY_CHUNK;
-			ssize_t n = copy_some(from, at, to, len);
-
-			if (n <= 0)
-				return n < 0 ? (int)n : -EIO;
-			at += n;
-			if (progress != NULL)
-				progress(arg, (uint64_t)at);
-		}
-	}
-	return 0;
-}
 
 static int
 file_size(int fd, uint64_t *size)
@@ -111,6 +42,15 @@ work_copy_disk(struct job_context *context)
 	return r;
 }
 
+/* What every job that made the image FD ends with. 0 or -errno. */
+static int
+finish_image(struct job_context *context, int fd)
+{
+	int r = checksum_file(fd, NULL, NULL, &context->report.image.checksum);
+
+	return r == 0 && fdatasync(fd) < 0 ? -errno : r;
+}
+
 int
 work_import_image(struct job_context *context)
 {
@@ -121,9 +61,7 @@ work_import_image(struct job_context *context)
 	int r = image_file_import(&file, job_progress, context,
 	    &report->image, report->text, sizeof(report->text));
 
-	if (r == 0 && fdatasync(file.out) < 0)
-		r = -errno;
-	return r;
+	return r < 0 ? r : finish_image(context, file.out);
 }
 
 int
@@ -137,9 +75,39 @@ work_import_blobs(struct job_context *context)
 
 	if (r == 0)
 		r = write_full(context->fds[1], config.data, config.len);
-	if (r == 0 && fdatasync(context->fds[0]) < 0)
+	return r < 0 ? r : finish_image(context, context->fds[0]);
+}
+
+int
+work_copy_image(struct job_context *context)
+{
+	struct job_report *report = &context->report;
+	const int *fds = context->fds;
+	uint64_t size = 0;
+	int r = file_size(fds[0], &size);
+
+	if (r == 0)
+		r = sparse_copy(fds[0], fds[1], size, job_progress, context);
+	if (r == 0 && ftruncate(fds[1], (off_t)(size > context->argument ?
+	    size : context->argument)) < 0)
 		r = -errno;
-	return r;
+	if (r == 0 && context->nfds > 2)
+		r = cow_merge(fds[2], fds[1]);
+	if (r == -EUCLEAN)
+		r = errmsg(report->text, sizeof(report->text), r, "the host's "
+		    "file system was full when its disk was written; start "
+		    "and stop the VM once");
+	if (r == 0)
+		r = raw_import_check(fds[1], &report->image, report->text,
+		    sizeof(report->text));
+	return r < 0 ? r : finish_image(context, fds[1]);
+}
+
+int
+work_checksum(struct job_context *context)
+{
+	return checksum_file(context->fds[0], job_progress, context,
+	    &context->report.image.checksum);
 }
 
 int

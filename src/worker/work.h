@@ -22,6 +22,16 @@ int	 work_import_image(struct job_context *context);
 int	 work_import_blobs(struct job_context *context);
 
 /*
+ * Makes the empty file fds[1] an image of fds[0], a disk or what it is a snapshot
+ * of, with the changes in the COW file fds[2] if there is one; at least ARGUMENT
+ * bytes.
+ */
+int	 work_copy_image(struct job_context *context);
+
+/* The checksum of the image fds[0], into the report's image. */
+int	 work_checksum(struct job_context *context);
+
+/*
  * Imports the archive fds[0] with the agent fds[1] into the empty files
  * fds[2] (vmlinuz), fds[3] (vmlinux), fds[4] (initrd).
  */
@@ -32,12 +42,5 @@ int	 work_import_kernel(struct job_context *context);
  * into it, behind ARGUMENT bytes of modules.
  */
 int	 work_refresh_initrd(struct job_context *context);
-
-/*
- * The copy alone, of the first SIZE bytes of FROM; TO's size is the caller's
- * business. 0 or -errno. PROGRESS may be NULL.
- */
-int	 sparse_copy(int from, int to, uint64_t size,
-	    void (*progress)(void *arg, uint64_t bytes), void *arg);
 
 #endif

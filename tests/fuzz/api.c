@@ -112,7 +112,7 @@ fill_store(void)
 	const struct machine_row vm = { .id = 0x0123456789ab, .name = "web",
 		.image = "img", .kernel = "krn", .vcpus = 1, .mem_mib = 128,
 		.disk_bytes = 1 << 20, .vmm = VMM_QEMU };
-	const struct image_row image = { .name = "img", .size_bytes = 8 };
+	const struct image_row image = { .name = "img", .file = "img", .size_bytes = 8 };
 	struct kernel_row kernel = { .name = "krn", .version = "6.1",
 		.vmlinuz_bytes = 4, .initrd_bytes = 4 };
 	struct buf row = BUF_INIT(STORE_ROW_MAX);

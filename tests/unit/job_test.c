@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "privsep/log.h"
+#include "base/sparse.h"
 #include "worker/job.h"
 #include "worker/work.h"
 

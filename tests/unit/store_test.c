@@ -297,9 +297,10 @@ damaged_machine_rows(void **state)
 static void
 catalog_rows(void **state)
 {
-	struct image_row image = { .name = "img", .size_bytes = 1 << 20,
-		.content_bytes = 5, .entries = 7, .has_init = true,
-		.created_s = 9 }, image_again;
+	struct image_row image = { .name = "img", .file = "img.1",
+		.kernel = "k", .size_bytes = 1 << 20, .content_bytes = 5,
+		.entries = 7, .has_init = true, .has_checksum = true,
+		.checksum = 0x8899aabbccddeeff, .created_s = 9 }, image_again;
 	struct kernel_row kernel = { .name = "k", .version = "6.1.0",
 		.modules = 3, .vmlinux_bytes = 4, .initrd_bytes = 5,
 		.initrd_modules_bytes = 2, .pvh = true, .agent = "id",
@@ -314,7 +315,19 @@ catalog_rows(void **state)
 	tree = json_parse(row.data, row.len);
 	assert_int_equal(image_row_read("img", tree, &image_again), 0);
 	assert_string_equal(image_again.name, "img");
+	assert_string_equal(image_again.file, "img.1");
+	assert_string_equal(image_again.kernel, "k");
+	assert_true(image_again.has_checksum);
+	assert_int_equal(image_again.checksum, image.checksum);
 	assert_int_equal(image_again.size_bytes, image.size_bytes);
+	/* As a row from before these members reads. */
+	cJSON_DeleteItemFromObject(tree, "file");
+	cJSON_DeleteItemFromObject(tree, "kernel");
+	cJSON_DeleteItemFromObject(tree, "checksum");
+	assert_int_equal(image_row_read("img", tree, &image_again), 0);
+	assert_string_equal(image_again.file, "img");
+	assert_string_equal(image_again.kernel, "");
+	assert_false(image_again.has_checksum);
 	assert_int_equal(image_row_read("imh", tree, &image_again), -EINVAL);
 	cJSON_Delete(tree);
 	buf_clear(&row);

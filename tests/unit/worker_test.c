@@ -39,7 +39,7 @@ put_text(const char *name, const char *text)
 static void
 fill_store(void)
 {
-	struct image_row image = { .name = "img", .size_bytes = 8,
+	struct image_row image = { .name = "img", .file = "img", .size_bytes = 8,
 		.created_s = 1 };
 	struct kernel_row kernel = { .name = "krn", .version = "6.1",
 		.vmlinuz_bytes = 4, .initrd_bytes = 4, .created_s = 1 };
@@ -937,7 +937,7 @@ snapshots(void **state)
 		1, 0, 0, 0, 8 };
 	struct client c;
 	struct stat st;
-	const struct image_row row = { .name = "img", .size_bytes = 4096,
+	const struct image_row row = { .name = "img", .file = "img", .size_bytes = 4096,
 		.created_s = 1 };
 	struct buf text = BUF_INIT(STORE_ROW_MAX);
 	char image[4096] = "a image of whole sectors";
