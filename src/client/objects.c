@@ -7,9 +7,8 @@
 
 #include "client/text.h"
 
-/* Asks for `KIND.VERB`, of object NAME unless it is NULL. 0, or -errno. */
-static int
-kind_call(struct client *client, const struct kind *kind, const char *verb,
+int
+objects_ask(struct client *client, const struct kind *kind, const char *verb,
     const char *name, struct api_reply *reply)
 {
 	struct buf request _cleanup_buf_ = API_REQUEST;
@@ -27,7 +26,7 @@ objects_list(struct client *client, const struct args *args,
 	struct api_reply reply _cleanup_reply_ = { 0 };
 
 	if (client_connect(client) < 0 ||
-	    kind_call(client, kind, "list", NULL, &reply) < 0)
+	    objects_ask(client, kind, "list", NULL, &reply) < 0)
 		return EXIT_FAILED;
 	return client_result(client, show_list(stdout,
 	    cJSON_GetObjectItemCaseSensitive(reply.result, kind->list_key),
@@ -41,7 +40,7 @@ objects_show(struct client *client, const struct args *args,
 	struct api_reply reply _cleanup_reply_ = { 0 };
 
 	if (client_connect(client) < 0 ||
-	    kind_call(client, kind, "show", args->words[0], &reply) < 0)
+	    objects_ask(client, kind, "show", args->words[0], &reply) < 0)
 		return EXIT_FAILED;
 	return client_result(client, show_object(stdout,
 	    cJSON_GetObjectItemCaseSensitive(reply.result, kind->key),
