@@ -63,6 +63,11 @@ read_place(struct client *client, const struct location *location,
 {
 	char name[LOCATION_BYTES];
 
+	if (strncmp(location->catalog, "http://", 7) == 0) {
+		complain("catalog %s: is to be a file or at https://",
+		    location->catalog);
+		return -EINVAL;
+	}
 	if (format(name, sizeof(name), "%s%s", location->catalog, suffix) < 0) {
 		complain("catalog %s: too long", location->catalog);
 		return -ENAMETOOLONG;

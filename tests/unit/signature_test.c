@@ -39,11 +39,19 @@ static int
 make_files(void **state)
 {
 	char command[4096];
+	int status = -1;
+	pid_t pid;
 
 	(void)state;
 	begin_temp(&temp);
 	snprintf(command, sizeof(command), make, temp.path);
-	return system(command) == 0 ? 0 : -1;
+	pid = fork();
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 :
+	    -1;
 }
 
 static int
