@@ -47,6 +47,17 @@ objects_show(struct client *client, const struct args *args,
 	    kind->fields, args_has(args, FLAG_JSON), time(NULL)));
 }
 
+/* What OBJECT, if it is a kernel, cannot be used for. */
+static void
+warn_of_limits(const struct client *client, const char *name,
+    const cJSON *object)
+{
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(object, "vsock")))
+		complain("%s: %s: has no vmw_vsock_virtio_transport: it boots "
+		    "under QEMU, not under Firecracker",
+		    client->command->name, name);
+}
+
 int
 objects_done(struct client *client, const cJSON *result,
     const struct kind *kind, const char *done)
@@ -62,7 +73,9 @@ objects_done(struct client *client, const cJSON *result,
 
 	if (name == NULL)
 		return client_result(client, -EPROTO);
-	printf("%s: %s%s%s\n", text_clean(name, clean_name, NAME_BYTES), done,
+	(void)text_clean(name, clean_name, NAME_BYTES);
+	warn_of_limits(client, clean_name, object);
+	printf("%s: %s%s%s\n", clean_name, done,
 	    running ? ", " : "",
 	    running ? text_clean(ip, clean_ip, NAME_BYTES) : "");
 	return client_result(client, fflush(stdout) != 0 ? -EIO : 0);

@@ -33,7 +33,8 @@ int	 objects_show(struct client *client, const struct args *args,
 	    const struct kind *kind);
 
 /*
- * Prints the object in RESULT after it was made or changed: "NAME: DONE".
+ * Prints the object in RESULT after it was made or changed: "NAME: DONE", and what
+ * a kernel cannot be used for.
  * Name and, for VMs that run, the address come from RESULT.
  */
 int	 objects_done(struct client *client, const cJSON *result,

@@ -180,20 +180,6 @@ good_name(const struct client *client, const char *name)
 	return false;
 }
 
-/* What a kernel, if RESULT is about one, cannot be used for. */
-static void
-warn_of_limits(const struct client *client, const char *name,
-    const cJSON *result)
-{
-	const cJSON *kernel = cJSON_GetObjectItemCaseSensitive(result,
-	    "kernel");
-
-	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(kernel, "vsock")))
-		complain("%s: %s: has no vmw_vsock_virtio_transport: it boots "
-		    "under QEMU, not under Firecracker",
-		    client->command->name, name);
-}
-
 /* Sends FD to be imported as NAME and tells what became of it. */
 static int
 import(struct client *client, const struct kind *kind, const char *op,
@@ -205,7 +191,6 @@ import(struct client *client, const struct kind *kind, const char *op,
 	api_request(&request, op, "name", name);
 	if (client_call_progress(client, &request, fd, 0, &reply) < 0)
 		return EXIT_FAILED;
-	warn_of_limits(client, name, reply.result);
 	return objects_done(client, reply.result, kind, "imported");
 }
 
