@@ -724,7 +724,7 @@ static int
 tear_down(void **state)
 {
 	static const char *const names[] = { "config.toml", "banger.sock", "in",
-		"out", "err" };
+		"out", "err", "ca" };
 	size_t i;
 
 	(void)state;
