@@ -207,13 +207,13 @@ pull_missing(struct client *client, const struct kind *kind, const char *name)
 		return r < 0 ? r : 0;
 	r = look_up(client, NULL, name, &catalog, &options);
 	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+		return r;
 	r = pull(client, &options, &reply);
 	/* Somebody else was faster. */
 	if (r == 0 && strcmp(reply.code, "exists") == 0)
 		return 1;
 	r = client_outcome(r, &reply);
-	return r < 0 ? r : 1;
+	return r == 0 ? 1 : r == -ENOENT ? -EIO : r;
 }
 
 /* `KIND pull NAME`, and what a catalogue does not know is ELSEWHERE, or nowhere. */

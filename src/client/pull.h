@@ -10,8 +10,9 @@
 
 /*
  * Pulls the KIND that is called NAME here, or in a registry or a catalogue, unless
- * it is there. 1 when it is there now; 0 when it was, or nobody knows it, which is
- * the daemon's to say; or -errno after a complaint. CLIENT is connected.
+ * it is there. 1 when it was pulled; 0 when it was there; -ENOENT when nobody knows
+ * it, which is the daemon's to say; or another -errno after a complaint. CLIENT is
+ * connected.
  */
 int	 pull_missing(struct client *client, const struct kind *kind,
 	    const char *name);

@@ -176,19 +176,22 @@ read_name(const cJSON *result, char name[NAME_BYTES])
 }
 
 /*
- * Pulls what SPEC needs and is not there. 1 when something was, 0, or -errno after
- * a complaint.
+ * Pulls what SPEC needs and is not there, until there is something that nobody
+ * knows. 1 when something was pulled, 0, or -errno after a complaint.
  */
 static int
 pull_needed(struct client *client, const struct vm_spec *spec)
 {
-	int image = pull_missing(client, &image_kind, spec->image != NULL ?
-	    spec->image : client->config.default_image);
-	int kernel = image < 0 ? image : pull_missing(client, &kernel_kind,
-	    spec->kernel != NULL ? spec->kernel :
-	    client->config.default_kernel);
+	int kernel, image = pull_missing(client, &image_kind,
+	    spec->image != NULL ? spec->image : client->config.default_image);
 
-	return kernel < 0 ? kernel : image | kernel;
+	if (image < 0)
+		return image == -ENOENT ? 0 : image;
+	kernel = pull_missing(client, &kernel_kind, spec->kernel != NULL ?
+	    spec->kernel : client->config.default_kernel);
+	if (kernel < 0 && kernel != -ENOENT)
+		return kernel;
+	return image == 1 || kernel == 1;
 }
 
 static int

@@ -623,11 +623,15 @@ pulls(void **state)
 	assert_string_equal(out, "web\n");
 	assert_string_equal(err, "");
 
-	/* What nobody knows is the daemon's to say, once. */
+	/* What nobody knows is the daemon's to say, and no kernel is pulled for it. */
 	unknown[0].request = "{\"op\":\"vm.run\",\"spec\":{\"name\":\"web\","
 	    "\"image\":\"none\",\"kernel\":\"none\"},\"rm\":false}";
 	unknown[1].request = "{\"op\":\"image.show\",\"image\":\"none\"}";
 	unknown[2].request = "{\"op\":\"kernel.show\",\"kernel\":\"none\"}";
+	assert_int_equal(run("vm run -d --name web --image none --kernel none",
+	    0, unknown, 2), 125);
+	assert_string_equal(err, "banger: image: not found\n");
+	unknown[1].reply = OK("\"image\":{\"name\":\"none\"}");
 	assert_int_equal(run("vm run -d --name web --image none --kernel none",
 	    0, unknown, 3), 125);
 	assert_string_equal(err, "banger: image: not found\n");
