@@ -49,6 +49,21 @@ set_path(struct config *cfg, const char *value, const struct key *key)
 	return format((char *)cfg + key->offset, PATH_BYTES, "%s", value);
 }
 
+/* What clients read, and nobody here: a file of the host's, or of the web. */
+static int
+set_catalog(struct config *cfg, const char *value, const struct key *key)
+{
+	static const char https[] = "https://";
+	const char *c;
+
+	if (strncmp(value, https, sizeof(https) - 1) != 0)
+		return set_path(cfg, value, key);
+	for (c = value; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~')
+			return -EINVAL;
+	return format(cfg->catalog, sizeof(cfg->catalog), "%s", value);
+}
+
 static int
 set_object(struct config *cfg, const char *value, const struct key *key)
 {
@@ -228,6 +243,8 @@ static const struct key keys[] = {
 	{ STRING, "", "dns_listen", set_listen, AT(dns_ipv4), 0 },
 	{ STRING, "", "default_image_name", set_object, AT(default_image), 0 },
 	{ STRING, "", "default_kernel_name", set_object, AT(default_kernel), 0 },
+	{ STRING, "", "catalog", set_catalog, AT(catalog), 0 },
+	{ STRING, "", "catalog_key", set_path, AT(catalog_key), 0 },
 	{ NUMBER, "", "uid_base", set_number, AT(uid_base), INT32_MAX },
 	{ NUMBER, "", "uid_count", set_number, AT(uid_count), 65536 },
 	{ NUMBER, "", "start_timeout", set_number, AT(start_timeout_s), 3600 },

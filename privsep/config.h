@@ -25,6 +25,8 @@ struct config {
 	char bridge_name[16];
 	char default_image[NAME_BYTES];
 	char default_kernel[NAME_BYTES];
+	char catalog[PATH_BYTES];	/* a path, https://…, or "": built in */
+	char catalog_key[PATH_BYTES];	/* whose signature it needs, or "" */
 	uint32_t owner_uid;		/* 0: root alone */
 	uint32_t owner_gid;		/* UINT32_MAX: no group */
 	uint32_t uid_base;		/* the worker's; VMs take the ones after it */

@@ -167,15 +167,17 @@ take_text(const struct json_field *field, const cJSON *item)
 }
 
 static const char *
-take_texts(const struct json_field *field, const cJSON *item)
+take_array(const struct json_field *field, const cJSON *item)
 {
-	const cJSON *text;
+	bool texts = field->type == JSON_TEXTS;
+	const cJSON *one;
 
 	if (!cJSON_IsArray(item))
 		return "must be an array";
-	cJSON_ArrayForEach(text, item)
-		if (!cJSON_IsString(text))
-			return "must hold strings only";
+	cJSON_ArrayForEach(one, item)
+		if (!(texts ? cJSON_IsString(one) : cJSON_IsObject(one)))
+			return texts ? "must hold strings only" :
+			    "must hold objects only";
 	*(const cJSON **)field->out = item;
 	return NULL;
 }
@@ -195,7 +197,8 @@ take_field(const struct json_field *field, const cJSON *item)
 		*(bool *)field->out = cJSON_IsTrue(item);
 		return NULL;
 	case JSON_TEXTS:
-		return take_texts(field, item);
+	case JSON_OBJECTS:
+		return take_array(field, item);
 	case JSON_OBJECT:
 		if (!cJSON_IsObject(item))
 			return "must be an object";

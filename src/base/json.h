@@ -24,6 +24,7 @@ enum json_type {
 	JSON_BOOL,			/* out: bool */
 	JSON_OBJECT,			/* out: const cJSON * */
 	JSON_TEXTS,			/* an array of them; out: const cJSON * */
+	JSON_OBJECTS,			/* likewise */
 };
 
 /*

@@ -125,19 +125,24 @@ show_progress(void *arg, const char *stage, const char *message)
 }
 
 int
-client_call_progress(struct client *client, struct buf *request, int send_fd,
+client_try(struct client *client, struct buf *request, int send_fd,
     unsigned int want_fds, struct api_reply *reply)
 {
 	struct progress progress = { "" };
-	int r;
+	int r = api_call(&client->api, request, send_fd, want_fds,
+	    isatty(STDERR_FILENO) ? show_progress : NULL, &progress, reply);
 
-	if (!isatty(STDERR_FILENO))
-		return client_call(client, request, send_fd, want_fds, reply);
-	r = api_call(&client->api, request, send_fd, want_fds, show_progress,
-	    &progress, reply);
 	if (progress.stage[0] != '\0')
 		fputc('\n', stderr);
-	return client_outcome(r, reply);
+	return r;
+}
+
+int
+client_call_progress(struct client *client, struct buf *request, int send_fd,
+    unsigned int want_fds, struct api_reply *reply)
+{
+	return client_outcome(client_try(client, request, send_fd, want_fds,
+	    reply), reply);
 }
 
 int

@@ -86,7 +86,12 @@ int	 client_call(struct client *client, struct buf *request, int send_fd,
  */
 int	 client_outcome(int r, struct api_reply *reply);
 
-/* As client_call, with a line of progress per stage when standard error is a terminal. */
+/*
+ * As api_call and client_call, with a line of progress per stage when standard
+ * error is a terminal.
+ */
+int	 client_try(struct client *client, struct buf *request, int send_fd,
+	    unsigned int want_fds, struct api_reply *reply);
 int	 client_call_progress(struct client *client, struct buf *request, int send_fd,
 	    unsigned int want_fds, struct api_reply *reply);
 
@@ -119,10 +124,13 @@ int	 cmd_image_register(struct client *client, const struct args *args);
 int	 cmd_image_tag(struct client *client, const struct args *args);
 int	 cmd_image_verify(struct client *client, const struct args *args);
 int	 cmd_image_pull(struct client *client, const struct args *args);
+int	 cmd_image_catalog(struct client *client, const struct args *args);
 int	 cmd_image_cache_prune(struct client *client, const struct args *args);
 int	 cmd_image_list(struct client *client, const struct args *args);
 int	 cmd_image_show(struct client *client, const struct args *args);
 int	 cmd_image_delete(struct client *client, const struct args *args);
+int	 cmd_kernel_pull(struct client *client, const struct args *args);
+int	 cmd_kernel_catalog(struct client *client, const struct args *args);
 int	 cmd_kernel_import(struct client *client, const struct args *args);
 int	 cmd_kernel_list(struct client *client, const struct args *args);
 int	 cmd_kernel_show(struct client *client, const struct args *args);

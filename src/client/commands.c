@@ -19,6 +19,15 @@
 	{ FLAG_TTY, 't', false, "tty", NULL, \
 	    "give CMD a terminal of its own (a shell gets one anyway)" }
 
+#define CATALOG_FLAGS \
+	{ FLAG_CATALOG, 0, false, "catalog", "FILE", \
+	    "use the catalog in FILE, or at https://...; FILE.sig signs it" }, \
+	{ FLAG_KEY, 0, false, "key", "FILE", \
+	    "check its signature with the public key in FILE (PEM)" }
+#define CA_FLAG \
+	{ FLAG_CA, 0, false, "ca", "FILE", \
+	    "trust the authorities in FILE (PEM) and no others" }
+
 #define SIZE_FLAGS \
 	{ FLAG_CPUS, 0, false, "vcpu", "N", \
 	    "processors: 1, or an even number up to 32" }, \
@@ -126,10 +135,27 @@ static const struct flag image_export_flags[] = {
 static const struct flag image_pull_flags[] = {
 	{ FLAG_NAME, 'n', false, "name", "N",
 	    "name of the image here (of REF's last part and its tag)" },
-	{ FLAG_CA, 0, false, "ca", "FILE",
-	    "trust the authorities in FILE (PEM) and no others" },
+	CATALOG_FLAGS,
+	CA_FLAG,
 	{ FLAG_PLAIN_HTTP, 0, false, "plain-http", NULL,
 	    "speak HTTP with REF's registry" },
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag catalog_flags[] = {
+	CATALOG_FLAGS,
+	CA_FLAG,
+	JSON_FLAG,
+	HELP_FLAG,
+	{ 0 },
+};
+
+static const struct flag kernel_pull_flags[] = {
+	{ FLAG_NAME, 'n', false, "name", "N",
+	    "name of the kernel here (NAME)" },
+	CATALOG_FLAGS,
+	CA_FLAG,
 	HELP_FLAG,
 	{ 0 },
 };
@@ -179,7 +205,8 @@ const struct command commands[] = {
 	    "Boots a microVM from IMAGE and a kernel and runs CMD in it, with this standard\n"
 	    "input, output and error; CMD's exit code becomes banger's. Without CMD: what a\n"
 	    "container image says, or a shell, with a terminal when this is one. The VM is\n"
-	    "removed afterwards, unless it was given a --name and no --rm.",
+	    "removed afterwards, unless it was given a --name and no --rm. Image and kernel\n"
+	    "are pulled first if they are not there and the catalog or a registry has them.",
 	    WORDS_CMD(run_flags, "IMAGE", 0, 1), EXIT_BANGER, cmd_vm_run },
 	{ "vm exec", "exec", "[FLAG...] VM [-- CMD ARG...]",
 	    "run CMD or a shell in a running VM",
@@ -268,11 +295,17 @@ const struct command commands[] = {
 	    "Without IMAGE: all of them.",
 	    WORDS(no_flags, "IMAGE", 0, ARGS_WORDS), EXIT_FAILED,
 	    cmd_image_verify },
+	{ "image catalog", NULL, "[FLAG...]",
+	    "list images that can be pulled by a name",
+	    "Lists what the catalog names, and whether it is here. `default` is another\n"
+	    "name for the default one.",
+	    WORDS(catalog_flags, "", 0, 0), EXIT_FAILED, cmd_image_catalog },
 	{ "image pull", "pull", "[FLAG...] REF",
-	    "pull a container image from a registry",
-	    "REF is as for docker: debian, debian:bookworm, ghcr.io/a/b@sha256:...; its\n"
-	    "credentials are those of `docker login`. What is here already is not fetched\n"
-	    "again, and an image that has not changed is left alone.",
+	    "pull an image from the catalog or a registry",
+	    "REF is a name in the catalog, or as for docker: debian, debian:bookworm,\n"
+	    "ghcr.io/a/b@sha256:...; credentials are those of `docker login`. What is here\n"
+	    "already is not fetched again, and a container image that has not changed is\n"
+	    "left alone.",
 	    WORDS(image_pull_flags, "REF", 1, 1), EXIT_FAILED, cmd_image_pull },
 	{ "image cache prune", NULL, "",
 	    "free what is kept of images' layers",
@@ -289,6 +322,16 @@ const struct command commands[] = {
 	    "delete images", NULL,
 	    WORDS(no_flags, "IMAGE", 1, ARGS_WORDS), EXIT_FAILED,
 	    cmd_image_delete },
+	{ "kernel catalog", NULL, "[FLAG...]",
+	    "list kernels that can be pulled by a name",
+	    "As `banger image catalog`.",
+	    WORDS(catalog_flags, "", 0, 0), EXIT_FAILED, cmd_kernel_catalog },
+	{ "kernel pull", NULL, "[FLAG...] [NAME]",
+	    "pull a kernel from the catalog",
+	    "NAME is one of `banger kernel catalog`; without it the kernel that VMs boot\n"
+	    "when none is named. A download that was cut off is gone on with.",
+	    WORDS(kernel_pull_flags, "NAME", 0, 1), EXIT_FAILED,
+	    cmd_kernel_pull },
 	{ "kernel import", NULL, "[--name N] [--modules DIR] PATH|host",
 	    "import a kernel and build its initrd",
 	    "PATH is a Debian linux-image package, a tar with boot/ and lib/modules/, or a\n"

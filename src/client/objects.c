@@ -7,9 +7,8 @@
 
 #include "client/text.h"
 
-/* Asks for `KIND.VERB`, of object NAME unless it is NULL. 0, or -errno. */
-static int
-kind_call(struct client *client, const struct kind *kind, const char *verb,
+int
+objects_ask(struct client *client, const struct kind *kind, const char *verb,
     const char *name, struct api_reply *reply)
 {
 	struct buf request _cleanup_buf_ = API_REQUEST;
@@ -27,7 +26,7 @@ objects_list(struct client *client, const struct args *args,
 	struct api_reply reply _cleanup_reply_ = { 0 };
 
 	if (client_connect(client) < 0 ||
-	    kind_call(client, kind, "list", NULL, &reply) < 0)
+	    objects_ask(client, kind, "list", NULL, &reply) < 0)
 		return EXIT_FAILED;
 	return client_result(client, show_list(stdout,
 	    cJSON_GetObjectItemCaseSensitive(reply.result, kind->list_key),
@@ -41,11 +40,22 @@ objects_show(struct client *client, const struct args *args,
 	struct api_reply reply _cleanup_reply_ = { 0 };
 
 	if (client_connect(client) < 0 ||
-	    kind_call(client, kind, "show", args->words[0], &reply) < 0)
+	    objects_ask(client, kind, "show", args->words[0], &reply) < 0)
 		return EXIT_FAILED;
 	return client_result(client, show_object(stdout,
 	    cJSON_GetObjectItemCaseSensitive(reply.result, kind->key),
 	    kind->fields, args_has(args, FLAG_JSON), time(NULL)));
+}
+
+/* What OBJECT, if it is a kernel, cannot be used for. */
+static void
+warn_of_limits(const struct client *client, const char *name,
+    const cJSON *object)
+{
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(object, "vsock")))
+		complain("%s: %s: has no vmw_vsock_virtio_transport: it boots "
+		    "under QEMU, not under Firecracker",
+		    client->command->name, name);
 }
 
 int
@@ -63,7 +73,9 @@ objects_done(struct client *client, const cJSON *result,
 
 	if (name == NULL)
 		return client_result(client, -EPROTO);
-	printf("%s: %s%s%s\n", text_clean(name, clean_name, NAME_BYTES), done,
+	(void)text_clean(name, clean_name, NAME_BYTES);
+	warn_of_limits(client, clean_name, object);
+	printf("%s: %s%s%s\n", clean_name, done,
 	    running ? ", " : "",
 	    running ? text_clean(ip, clean_ip, NAME_BYTES) : "");
 	return client_result(client, fflush(stdout) != 0 ? -EIO : 0);

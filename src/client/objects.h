@@ -17,6 +17,13 @@ struct kind {
 
 extern const struct kind vm_kind, image_kind, kernel_kind;
 
+/*
+ * Asks for `KIND.VERB`, of object NAME unless it is NULL. 0, or -errno after a
+ * complaint.
+ */
+int	 objects_ask(struct client *client, const struct kind *kind,
+	    const char *verb, const char *name, struct api_reply *reply);
+
 /* `KIND list`: the command's exit code. */
 int	 objects_list(struct client *client, const struct args *args,
 	    const struct kind *kind);
@@ -26,7 +33,8 @@ int	 objects_show(struct client *client, const struct args *args,
 	    const struct kind *kind);
 
 /*
- * Prints the object in RESULT after it was made or changed: "NAME: DONE".
+ * Prints the object in RESULT after it was made or changed: "NAME: DONE", and what
+ * a kernel cannot be used for.
  * Name and, for VMs that run, the address come from RESULT.
  */
 int	 objects_done(struct client *client, const cJSON *result,

@@ -1,30 +1,27 @@
 /*
- * Pulling an image for the user: what the user's files and environment say about
- * the registry goes with the request; all else is the daemon's.
+ * Pulling images and kernels for the user: what the user's files and environment
+ * say about the way goes with the request; all else is the daemon's.
  */
 #ifndef BANGER_CLIENT_PULL_H
 #define BANGER_CLIENT_PULL_H
 
 #include "client/command.h"
-
-struct pull_options {
-	const char *reference;
-	const char *name;		/* NULL: of the reference's parts */
-	const char *ca;			/* NULL: whom the host trusts */
-	bool plain;			/* HTTP */
-};
+#include "client/objects.h"
 
 /*
- * Pulls it. 0 with the image in *REPLY, or -errno after a complaint; free *REPLY
- * in every case. CLIENT is connected.
+ * Pulls the KIND that is called NAME here, or in a registry or a catalogue, unless
+ * it is there. 1 when it was pulled; 0 when it was there; -ENOENT when nobody knows
+ * it, which is the daemon's to say; or another -errno after a complaint. CLIENT is
+ * connected.
  */
-int	 pull_image(struct client *client, const struct pull_options *options,
-	    struct api_reply *reply);
+int	 pull_missing(struct client *client, const struct kind *kind,
+	    const char *name);
 
 /*
- * Pulls IMAGE if it is written as a registry's, with a tag, a digest or a path, and
- * is not there. 0, also when there was nothing to do; or -errno after a complaint.
+ * Appends to OUT what is at URL, a small file, which the daemon fetches over HTTPS,
+ * trusting the authorities in CA (NULL: the host's). 0, or -errno after a complaint.
  */
-int	 pull_missing(struct client *client, const char *image);
+int	 pull_text(struct client *client, const char *url, const char *ca,
+	    struct buf *out);
 
 #endif

@@ -175,25 +175,55 @@ read_name(const cJSON *result, char name[NAME_BYTES])
 	return format(name, NAME_BYTES, "%s", text);
 }
 
+/*
+ * Pulls what SPEC needs and is not there, until there is something that nobody
+ * knows. 1 when something was pulled, 0, or -errno after a complaint.
+ */
+static int
+pull_needed(struct client *client, const struct vm_spec *spec)
+{
+	int kernel, image = pull_missing(client, &image_kind,
+	    spec->image != NULL ? spec->image : client->config.default_image);
+
+	if (image < 0)
+		return image == -ENOENT ? 0 : image;
+	kernel = pull_missing(client, &kernel_kind, spec->kernel != NULL ?
+	    spec->kernel : client->config.default_kernel);
+	if (kernel < 0 && kernel != -ENOENT)
+		return kernel;
+	return image == 1 || kernel == 1;
+}
+
+static int
+request_run(struct client *client, const struct vm_spec *spec,
+    struct api_reply *reply)
+{
+	struct buf request _cleanup_buf_ = API_REQUEST;
+
+	api_request(&request, "vm.run", NULL, NULL);
+	spec_write(spec, &request);
+	return client_try(client, &request, -1, 0, reply);
+}
+
 /* Starts the VM of SPEC. 0 and its NAME, or the exit code after a complaint. */
 static int
 start(struct client *client, const struct vm_spec *spec, char name[NAME_BYTES])
 {
 	struct api_reply reply _cleanup_reply_ = { 0 };
-	struct buf request _cleanup_buf_ = API_REQUEST;
-	int r;
+	int pulled = 0, r = request_run(client, spec, &reply);
 
-	r = pull_missing(client, spec->image);
+	/* Rarely, so that it is asked afterwards what there is. */
+	if (r == 0 && strcmp(reply.code, "not-found") == 0)
+		pulled = pull_needed(client, spec);
+	if (pulled > 0) {
+		api_reply_free(&reply);
+		r = request_run(client, spec, &reply);
+	}
+	r = pulled < 0 ? pulled : client_outcome(r, &reply);
 	if (r == -ECANCELED)
 		return signal_code(client->api.cancel_fd);
-	if (r < 0)
-		return EXIT_BANGER;
-	api_request(&request, "vm.run", NULL, NULL);
-	spec_write(spec, &request);
-	r = client_call_progress(client, &request, -1, 0, &reply);
-	if (r == -ECANCELED)
-		return signal_code(client->api.cancel_fd);
-	if (r < 0 && spec->image_is_word && strcmp(reply.code, "not-found") == 0)
+	if (r < 0 && pulled == 0 && spec->image_is_word &&
+	    strcmp(reply.code, "not-found") == 0)
 		complain("vm run: a command goes after --, as in `banger vm run "
 		    "-- %s`", spec->image);
 	if (r < 0)

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "client/catalog_open.h"
 #include "client/image_source.h"
 #include "client/kernel_ext4.h"
 #include "client/kernel_source.h"
@@ -41,6 +42,96 @@ static const struct field kernel_fields[] = {
 
 const struct kind image_kind = { "image", "images", image_fields };
 const struct kind kernel_kind = { "kernel", "kernels", kernel_fields };
+
+static const struct field catalog_fields[] = {
+	{ "name", "NAME", FIELD_TEXT },
+	{ "default", "DEFAULT", FIELD_BOOL },
+	{ "here", "HERE", FIELD_BOOL },
+	{ "size_bytes", "SIZE", FIELD_BYTES },
+	{ "from", "FROM", FIELD_TEXT },
+	{ NULL, NULL, FIELD_TEXT },
+};
+
+/* Whether LIST, the daemon's, has NAME. */
+static bool
+has_name(const cJSON *list, const char *name)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list) {
+		const char *text = field_text(item, "name");
+
+		if (text != NULL && strcmp(text, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+put_entry(struct buf *buf, const struct catalog_entry *entry, bool here)
+{
+	json_open(buf, NULL, '{');
+	json_text(buf, "name", entry->name);
+	json_bool(buf, "default", entry->is_default);
+	json_bool(buf, "here", here);
+	json_text(buf, "from", entry->reference != NULL ? entry->reference :
+	    entry->url);
+	if (entry->url != NULL) {
+		json_number(buf, "size_bytes", entry->size_bytes);
+		json_text(buf, "sha256", entry->sha256);
+	}
+	json_close(buf, '}');
+}
+
+/* `KIND catalog`: LIST is of the catalogue. */
+static int
+show_catalog(struct client *client, const struct args *args,
+    const struct kind *kind, const cJSON *list)
+{
+	struct api_reply reply _cleanup_reply_ = { 0 };
+	_cleanup_buf_ struct buf text = BUF_INIT(4 << 20);
+	_cleanup_json_ cJSON *shown = NULL;
+	const cJSON *item;
+
+	if (objects_ask(client, kind, "list", NULL, &reply) < 0)
+		return EXIT_FAILED;
+	json_open(&text, NULL, '[');
+	cJSON_ArrayForEach(item, list) {
+		struct catalog_entry entry;
+
+		catalog_entry(item, &entry);
+		put_entry(&text, &entry, has_name(
+		    cJSON_GetObjectItemCaseSensitive(reply.result,
+		    kind->list_key), entry.name));
+	}
+	json_close(&text, ']');
+	shown = text.failed ? NULL : json_parse_array(text.data, text.len);
+	return client_result(client, shown == NULL ? -ENOMEM :
+	    show_list(stdout, shown, catalog_fields, args_has(args, FLAG_JSON),
+	    time(NULL)));
+}
+
+int
+cmd_image_catalog(struct client *client, const struct args *args)
+{
+	struct catalog catalog _cleanup_catalog_ = { 0 };
+
+	if (client_connect(client) < 0 ||
+	    catalog_open(client, args, &catalog) < 0)
+		return EXIT_FAILED;
+	return show_catalog(client, args, &image_kind, catalog.images);
+}
+
+int
+cmd_kernel_catalog(struct client *client, const struct args *args)
+{
+	struct catalog catalog _cleanup_catalog_ = { 0 };
+
+	if (client_connect(client) < 0 ||
+	    catalog_open(client, args, &catalog) < 0)
+		return EXIT_FAILED;
+	return show_catalog(client, args, &kernel_kind, catalog.kernels);
+}
 
 int
 cmd_image_list(struct client *client, const struct args *args)
@@ -235,20 +326,6 @@ good_name(const struct client *client, const char *name)
 	return false;
 }
 
-/* What a kernel, if RESULT is about one, cannot be used for. */
-static void
-warn_of_limits(const struct client *client, const char *name,
-    const cJSON *result)
-{
-	const cJSON *kernel = cJSON_GetObjectItemCaseSensitive(result,
-	    "kernel");
-
-	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(kernel, "vsock")))
-		complain("%s: %s: has no vmw_vsock_virtio_transport: it boots "
-		    "under QEMU, not under Firecracker",
-		    client->command->name, name);
-}
-
 int
 store_import(struct client *client, const struct kind *kind, const char *name,
     const char *kernel, int fd, const char *done)
@@ -262,7 +339,6 @@ store_import(struct client *client, const struct kind *kind, const char *name,
 		json_text(&request, "kernel", kernel);
 	if (client_call_progress(client, &request, fd, 0, &reply) < 0)
 		return EXIT_FAILED;
-	warn_of_limits(client, name, reply.result);
 	return objects_done(client, reply.result, kind, done);
 }
 

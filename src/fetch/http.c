@@ -248,10 +248,6 @@ transfer_why(const struct transfer *t, char *text, size_t size)
 	    t->code == CURLE_SSL_CERTPROBLEM)
 		snprintf(text, size, "what is to be trusted holds no "
 		    "certificates in PEM");
-	else if (t->code == CURLE_SSL_CONNECT_ERROR)
-		snprintf(text, size, "%s; if it speaks plain HTTP, say "
-		    "--plain-http", t->error[0] != '\0' ? t->error :
-		    curl_easy_strerror(t->code));
 	else if (t->code != CURLE_OK)
 		snprintf(text, size, "%s", t->error[0] != '\0' ? t->error :
 		    curl_easy_strerror(t->code));

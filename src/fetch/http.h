@@ -1,7 +1,7 @@
 /*
  * HTTP for those who pull: several transfers at once by libcurl, over TLS that
  * is checked, bounded in size and time, and ended when nobody waits for them.
- * All addresses are a registry's or come from one.
+ * All addresses are those of the request, or come from whom they lead to.
  */
 #ifndef BANGER_FETCH_HTTP_H
 #define BANGER_FETCH_HTTP_H

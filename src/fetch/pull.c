@@ -35,6 +35,7 @@ enum blob_state { BLOB_WAITS, BLOB_RUNS, BLOB_DONE };
 /* A blob on its way. */
 struct fetch {
 	struct oci_blob want;
+	const char *url;		/* NULL: it is the registry's */
 	enum blob_state state;
 	int fd;				/* of HEX.part, locked */
 	uint64_t have;
@@ -51,7 +52,8 @@ struct fetch {
 struct puller {
 	struct registry registry;
 	struct oci_manifest manifest;
-	struct fetch fetches[1 + OCI_LAYERS_MAX];	/* configuration, layers */
+	/* Configuration and layers, or a file. */
+	struct fetch fetches[1 + OCI_LAYERS_MAX];
 	uint32_t count;
 	int blobs, pipe;
 	int64_t told_ms;
@@ -101,6 +103,9 @@ fail_blob(struct puller *p, const struct fetch *f, int error, const char *why)
 {
 	char digest[DIGEST_TEXT];
 
+	if (f->url != NULL)
+		return registry_fail(&p->registry, error, "%s: %s",
+		    p->registry.ref.host, why);
 	digest_text(f->want.sha256, digest);
 	return registry_fail(&p->registry, error, "blob %.19s: %s", digest, why);
 }
@@ -243,6 +248,7 @@ static int
 start_blob(struct puller *p, struct fetch *f)
 {
 	char url[REGISTRY_URL], digest[DIGEST_TEXT];
+	const char *from = f->url != NULL ? f->url : url;
 	struct http_auth auth;
 	int error = 0;
 
@@ -268,7 +274,7 @@ start_blob(struct puller *p, struct fetch *f)
 	f->transfer.arg = f;
 	f->state = BLOB_RUNS;
 	if (registry_url(&p->registry, "blobs", digest, url) < 0 ||
-	    transfer_start(&p->registry.http, &f->transfer, url, NULL,
+	    transfer_start(&p->registry.http, &f->transfer, from, NULL,
 	    registry_auth(&p->registry, &auth), NULL, f->have, 0) < 0)
 		return registry_fail(&p->registry, -ENOMEM, "out of memory");
 	return 0;
@@ -285,7 +291,7 @@ retry_blob(struct puller *p, struct fetch *f)
 	f->state = BLOB_WAITS;
 	if (f->too_large)
 		return fail_blob(p, f, -EBADMSG,
-		    "it is larger than its size in the manifest");
+		    "it is larger than it should be");
 	if (f->no_room)
 		return fail_blob(p, f, -ENOSPC, "no space left for it; free "
 		    "some in the state directory");
@@ -307,8 +313,8 @@ retry_blob(struct puller *p, struct fetch *f)
 		f->tries = 0;
 	if (++f->tries == REGISTRY_TRIES)
 		return fail_blob(p, f, -EIO, t->code == CURLE_OK &&
-		    t->status / 100 == 2 ? "it ends before its size in the "
-		    "manifest" : transfer_why(t, why, sizeof(why)));
+		    t->status / 100 == 2 ? "it is shorter than it should be" :
+		    transfer_why(t, why, sizeof(why)));
 	f->not_before_ms = monotonic_ms() + registry_backoff(t, f->tries);
 	return 0;
 }
@@ -328,6 +334,17 @@ stall_blob(struct fetch *f)
 {
 	f->transfer.ended = true;
 	f->transfer.code = CURLE_OPERATION_TIMEDOUT;
+}
+
+static void
+want_layers(struct puller *p)
+{
+	uint32_t i;
+
+	p->count = 1 + p->manifest.layer_count;
+	for (i = 0; i < p->count; i++)
+		p->fetches[i].want = i == 0 ? p->manifest.config :
+		    p->manifest.layers[i - 1];
 }
 
 /* Starts what may start, and sees to what has ended. 0 or -errno. */
@@ -356,18 +373,16 @@ look_after(struct puller *p, bool *all_done)
 	return error;
 }
 
+/* Fetches all that are wanted, and tells them. */
 static int
-fetch_blobs(struct puller *p)
+fetch_blobs(struct puller *p, uint32_t first)
 {
 	bool all_done = false;
 	uint32_t i;
 	int error;
 
-	p->count = 1 + p->manifest.layer_count;
 	for (i = 0; i < p->count; i++)
-		p->fetches[i] = (struct fetch){ .fd = -1,
-			.want = i == 0 ? p->manifest.config :
-			p->manifest.layers[i - 1] };
+		p->fetches[i].fd = -1;
 	while ((error = look_after(p, &all_done)) == 0 && !all_done) {
 		tell_progress(p);
 		error = http_turn(&p->registry.http, LOCK_WAIT_MS);
@@ -378,14 +393,16 @@ fetch_blobs(struct puller *p)
 		transfer_end(&p->registry.http, &p->fetches[i].transfer);
 		close_fdp(&p->fetches[i].fd);
 	}
+	for (i = 0; error == 0 && i < p->count; i++)
+		error = tell_blob(p, first + i, &p->fetches[i].want);
 	return error;
 }
 
 /* ---- the manifest ---- */
 
-/* Keeps the manifest as a blob, too, for whoever reads the others. */
+/* Keeps what came whole as a blob, too; WHAT it is. */
 static int
-store_manifest(struct puller *p, const struct oci_blob *blob,
+store_text(struct puller *p, const char *what, const struct oci_blob *blob,
     const struct buf *text)
 {
 	char part[DIGEST_HEX + 8], name[DIGEST_HEX + 8];
@@ -399,12 +416,12 @@ store_manifest(struct puller *p, const struct oci_blob *blob,
 	fd = openat(p->blobs, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
 	    O_CLOEXEC, 0600);
 	if (fd < 0)
-		return registry_fail(&p->registry, -errno, "manifest: %s",
+		return registry_fail(&p->registry, -errno, "%s: %s", what,
 		    strerror(errno));
 	error = write_full(fd, text->data, text->len);
 	if (error == 0 && renameat(p->blobs, part, p->blobs, name) < 0)
 		error = -errno;
-	return error < 0 ? registry_fail(&p->registry, error, "manifest: %s",
+	return error < 0 ? registry_fail(&p->registry, error, "%s: %s", what,
 	    strerror(-error)) : 0;
 }
 
@@ -464,12 +481,11 @@ find_manifest(struct puller *p, struct oci_blob *blob, struct buf *text)
 }
 
 static int
-run(struct puller *p, const struct pull_request *request)
+pull_image(struct puller *p, const struct pull_request *request)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(OCI_JSON_MAX);
 	struct oci_blob blob = { .size = 0 };
 	char digest[DIGEST_TEXT];
-	uint32_t i;
 	int error = find_manifest(p, &blob, &text);
 
 	if (error < 0)
@@ -480,14 +496,46 @@ run(struct puller *p, const struct pull_request *request)
 	error = oci_manifest_read(text.data, text.len, &p->manifest,
 	    p->registry.err, REGISTRY_ERR);
 	if (error == 0)
-		error = store_manifest(p, &blob, &text);
-	if (error == 0)
-		error = fetch_blobs(p);
-	if (error == 0)
-		error = tell_blob(p, 0, &blob);
-	for (i = 0; error == 0 && i < p->count; i++)
-		error = tell_blob(p, 1 + i, &p->fetches[i].want);
-	return error;
+		error = store_text(p, "manifest", &blob, &text);
+	if (error < 0)
+		return error;
+	want_layers(p);
+	error = tell_blob(p, 0, &blob);
+	return error < 0 ? error : fetch_blobs(p, 1);
+}
+
+/* ---- a file ---- */
+
+/* One of which nobody knows what it should be, if only it is small. */
+static int
+pull_text(struct puller *p, const struct pull_request *request)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT((size_t)request->size);
+	struct oci_blob blob;
+	int error = registry_get(&p->registry, request->url, NULL, &text,
+	    (size_t)request->size);
+
+	if (error < 0)
+		return error;
+	blob.size = text.len;
+	digest_of(text.data, text.len, blob.sha256);
+	error = store_text(p, p->registry.ref.host, &blob, &text);
+	return error < 0 ? error : tell_blob(p, 0, &blob);
+}
+
+static int
+pull_file(struct puller *p, const struct pull_request *request)
+{
+	struct fetch *f = &p->fetches[0];
+
+	if (request->sha256[0] == '\0')
+		return pull_text(p, request);
+	if (hex_parse(request->sha256, f->want.sha256, DIGEST_BYTES) < 0)
+		return registry_fail(&p->registry, -EINVAL, "not a digest");
+	f->want.size = request->size;
+	f->url = request->url;
+	p->count = 1;
+	return fetch_blobs(p, 0);
 }
 
 /* ---- all of it ---- */
@@ -508,19 +556,35 @@ read_ca(struct puller *p, int fd, struct buf *ca)
 	return 0;
 }
 
+/* Whom it is got from; a file's host is a registry without a path. */
+static int
+read_source(struct registry *r, const struct pull_request *request)
+{
+	struct url url;
+
+	r->user = request->user;
+	r->secret = request->secret;
+	r->identity = request->identity;
+	r->http.plain = request->plain;
+	if (request->url[0] == '\0')
+		return reference_parse(request->reference, &r->ref) == 0 ? 0 :
+		    registry_fail(r, -EINVAL, "not a name of an image");
+	if (url_parse(request->url, &url) < 0)
+		return registry_fail(r, -EINVAL, "not an address of a file");
+	r->user = r->secret = "";
+	r->http.plain = url.plain;
+	return format(r->ref.host, sizeof(r->ref.host), "%s", url.host);
+}
+
 static int
 pull_all(struct puller *p, const struct pull_request *request, int ca_fd)
 {
 	_cleanup_buf_ struct buf ca = BUF_INIT(PULL_CA_MAX + 1);
 	struct registry *r = &p->registry;
-	int error;
+	int error = read_source(r, request);
 
-	if (reference_parse(request->reference, &r->ref) < 0)
-		return registry_fail(&p->registry, -EINVAL, "not a name of an image");
-	r->user = request->user;
-	r->secret = request->secret;
-	r->identity = request->identity;
-	r->http.plain = request->plain;
+	if (error < 0)
+		return error;
 	r->http.proxy = request->proxy;
 	r->http.no_proxy = request->no_proxy;
 	r->http.leash = p->pipe;
@@ -528,7 +592,8 @@ pull_all(struct puller *p, const struct pull_request *request, int ca_fd)
 	if (error == 0 && http_open(&r->http) < 0)
 		error = registry_fail(&p->registry, -ENOMEM, "out of memory");
 	if (error == 0)
-		error = run(p, request);
+		error = request->url[0] != '\0' ? pull_file(p, request) :
+		    pull_image(p, request);
 	registry_free(r);
 	http_close(&r->http);
 	return error;
@@ -562,6 +627,9 @@ pull_request_write(const struct pull_request *request, struct buf *out)
 {
 	json_open(out, NULL, '{');
 	json_text(out, "reference", request->reference);
+	json_text(out, "url", request->url);
+	json_number(out, "size", request->size);
+	json_text(out, "sha256", request->sha256);
 	json_text(out, "user", request->user);
 	json_text(out, "secret", request->secret);
 	json_bool(out, "identity", request->identity);
@@ -576,7 +644,10 @@ int
 pull_request_read(const cJSON *tree, struct pull_request *out)
 {
 	const struct json_field fields[] = {
-		{ "reference", JSON_TEXT, true, 1, 0, &out->reference },
+		{ "reference", JSON_TEXT, true, 0, 0, &out->reference },
+		{ "url", JSON_TEXT, true, 0, 0, &out->url },
+		{ "size", JSON_U64, true, 0, PULL_FILE_MAX, &out->size },
+		{ "sha256", JSON_TEXT, true, 0, 0, &out->sha256 },
 		{ "user", JSON_TEXT, true, 0, 0, &out->user },
 		{ "secret", JSON_TEXT, true, 0, 0, &out->secret },
 		{ "identity", JSON_BOOL, true, 0, 0, &out->identity },

@@ -134,8 +134,10 @@ fail_transfer(struct registry *r, const struct transfer *t)
 	char why[REGISTRY_ERR];
 
 	return registry_fail(r, t->status == 404 ? -ENOENT : t->status == 401 ||
-	    t->status == 403 ? -EACCES : -EIO, "%s: %s", r->ref.host,
-	    transfer_why(t, why, sizeof(why)));
+	    t->status == 403 ? -EACCES : -EIO, "%s: %s%s", r->ref.host,
+	    transfer_why(t, why, sizeof(why)),
+	    t->code == CURLE_SSL_CONNECT_ERROR && r->ref.path[0] != '\0' ?
+	    "; if it speaks plain HTTP, say --plain-http" : "");
 }
 
 /* Tries up to REGISTRY_TRIES times, waiting in between. 0, or -errno. */
@@ -259,6 +261,9 @@ registry_answer(struct registry *r, const struct transfer *t)
 {
 	char realm[HTTP_CHALLENGE], service[HTTP_CHALLENGE] = "";
 
+	if (r->ref.path[0] == '\0')
+		return registry_fail(r, -EACCES, "%s: it wants credentials "
+		    "(HTTP 401), which a file is fetched without", r->ref.host);
 	if (strncasecmp(t->challenge, "bearer ", 7) == 0) {
 		if (parameter(t->challenge, "realm", realm, sizeof(realm)) < 0)
 			return registry_fail(r, -EBADMSG, "%s: it does not say who "

@@ -18,7 +18,7 @@ enum {
 
 struct registry {
 	struct http http;
-	struct reference ref;
+	struct reference ref;		/* without a path: a host of files */
 	const char *user, *secret;	/* "" : nobody */
 	bool identity;			/* SECRET is a token that gives tokens */
 	char *bearer;			/* what let us in last, or NULL */

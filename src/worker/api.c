@@ -37,9 +37,11 @@ static const struct api_op ops[] = {
 	{ "image.show", 0, api_image_show },
 	{ "image.delete", 0, api_image_delete },
 	{ "kernel.import", 1, api_kernel_import },
+	{ "kernel.pull", 1, api_kernel_pull },
 	{ "kernel.list", 0, api_kernel_list },
 	{ "kernel.show", 0, api_kernel_show },
 	{ "kernel.delete", 0, api_kernel_delete },
+	{ "catalog.fetch", 1, api_catalog_fetch },
 };
 
 int
@@ -163,6 +165,7 @@ api_abandon(struct peer *peer)
 	if (request->job != NULL)
 		job_cancel(request->job);
 	request->job = NULL;
+	api_fetch_cancel(peer);
 	if (request->active && request->op->handle == api_vm_run)
 		end_run(peer);
 	request->active = false;

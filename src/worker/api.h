@@ -75,8 +75,13 @@ void	 api_image_list(struct peer *peer, const cJSON *line);
 void	 api_image_show(struct peer *peer, const cJSON *line);
 void	 api_image_delete(struct peer *peer, const cJSON *line);
 void	 api_kernel_import(struct peer *peer, const cJSON *line);
+void	 api_kernel_pull(struct peer *peer, const cJSON *line);
 void	 api_kernel_list(struct peer *peer, const cJSON *line);
 void	 api_kernel_show(struct peer *peer, const cJSON *line);
 void	 api_kernel_delete(struct peer *peer, const cJSON *line);
+
+/* Handler, api_fetch.c, and what it has under way for PEER, which it ends. */
+void	 api_catalog_fetch(struct peer *peer, const cJSON *line);
+void	 api_fetch_cancel(struct peer *peer);
 
 #endif

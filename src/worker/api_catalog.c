@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "privsep/check.h"
 #include "worker/api.h"
 #include "worker/work.h"
@@ -124,7 +125,8 @@ on_import_done(void *arg, const struct failure *f)
 	memcpy(name, peer->request.name, sizeof(name));
 	if (f != NULL)
 		peer_refuse(peer, f);
-	else if (peer->request.op->handle == api_kernel_import)
+	else if (peer->request.op->handle == api_kernel_import ||
+	    peer->request.op->handle == api_kernel_pull)
 		answer_kernel(peer, name);
 	else
 		answer_image(peer, name);
@@ -134,10 +136,12 @@ static void
 on_pulling(void *arg, const struct pull_record *record)
 {
 	struct peer *peer = arg;
-	char message[96];
+	char message[96], layers[48] = "";
 
-	snprintf(message, sizeof(message), "%u of %u layers, %llu of %llu MiB",
-	    record->done, record->count,
+	if (record->count > 0)
+		snprintf(layers, sizeof(layers), "%u of %u layers, ",
+		    record->done, record->count);
+	snprintf(message, sizeof(message), "%s%llu of %llu MiB", layers,
 	    (unsigned long long)(record->bytes >> 20),
 	    (unsigned long long)((record->total + (1 << 20) - 1) >> 20));
 	peer_progress(peer, "pull", message);
@@ -232,8 +236,11 @@ read_pull(struct peer *peer, const cJSON *line, struct pull_request *request,
 	const char *op;
 	const struct json_field fields[] = {
 		API_COMMON_FIELDS(&peer->request, &op),
-		{ "reference", JSON_TEXT, true, 1, REFERENCE_BYTES - 1,
+		{ "reference", JSON_TEXT, false, 1, REFERENCE_BYTES - 1,
 		    &request->reference },
+		{ "url", JSON_TEXT, false, 1, 0, &request->url },
+		{ "size", JSON_U64, false, 1, PULL_FILE_MAX, &request->size },
+		{ "sha256", JSON_TEXT, false, 1, 0, &request->sha256 },
 		{ "name", JSON_TEXT, false, 0, 0, name },
 		{ "user", JSON_TEXT, false, 0, 0, &request->user },
 		{ "secret", JSON_TEXT, false, 0, 0, &request->secret },
@@ -246,41 +253,79 @@ read_pull(struct peer *peer, const cJSON *line, struct pull_request *request,
 	return api_read(peer, line, fields, ARRAY_SIZE(fields));
 }
 
+/* An image's reference in its one form, and a name made of it. */
+static int
+check_reference(struct pull_request *request, char reference[REFERENCE_BYTES],
+    char derived[NAME_BYTES], struct failure *f)
+{
+	struct reference ref;
+
+	if (reference_parse(request->reference, &ref) < 0)
+		return failure_set(f, FAIL_INVALID, "%.70s: not the name of an "
+		    "image in a registry", request->reference);
+	reference_text(&ref, reference);
+	reference_name(&ref, derived, NAME_BYTES);
+	request->reference = reference;
+	return 0;
+}
+
+/* A file has a digest, and a name that was given. */
+static int
+check_file(const struct pull_request *request, const char *name,
+    struct failure *f)
+{
+	uint8_t sha256[DIGEST_BYTES];
+	struct url url;
+
+	if (request->reference[0] != '\0' || request->size == 0 ||
+	    name == NULL || url_parse(request->url, &url) < 0 ||
+	    hex_parse(request->sha256, sha256, sizeof(sha256)) < 0)
+		return failure_set(f, FAIL_INVALID, "%.70s: not a file with "
+		    "address, size, digest and name", request->url);
+	return 0;
+}
+
+static void
+start_pull(struct peer *peer, const cJSON *line, enum store_kind kind)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+	_cleanup_close_ int ca = peer->fds[--peer->nfds];
+	struct pull_request request = PULL_NOTHING;
+	char reference[REFERENCE_BYTES], derived[NAME_BYTES] = "";
+	const char *name = NULL;
+	bool file;
+	int r;
+
+	if (read_pull(peer, line, &request, &name) < 0)
+		return;
+	file = kind != STORE_IMAGES || request.url[0] != '\0';
+	r = file ? check_file(&request, name, &f) :
+	    check_reference(&request, reference, derived, &f);
+	if (name == NULL)
+		name = derived;
+	if (r == 0 && check_object_name(name) < 0)
+		r = failure_set(&f, FAIL_INVALID, "name %.70s: not a name for "
+		    "an image or kernel", name);
+	if (r == 0)
+		r = import_pull(import_of(peer, name), peer->w, kind, name,
+		    &request, steal_fd(&ca), &f);
+	if (r < 0)
+		peer_refuse(peer, &f);
+	else
+		peer_progress(peer, "pull", file ? request.url :
+		    request.reference);
+}
+
 void
 api_image_pull(struct peer *peer, const cJSON *line)
 {
-	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
-	struct pull_request request = { .user = "", .secret = "", .proxy = "",
-		.no_proxy = "", .known = "" };
-	char reference[REFERENCE_BYTES], derived[NAME_BYTES];
-	int ca = peer->fds[--peer->nfds];
-	const char *name = NULL;
-	struct reference ref;
+	start_pull(peer, line, STORE_IMAGES);
+}
 
-	if (read_pull(peer, line, &request, &name) < 0) {
-		close(ca);
-		return;
-	}
-	if (reference_parse(request.reference, &ref) < 0) {
-		close(ca);
-		failure_set(&f, FAIL_INVALID, "%.70s: not the name of an image "
-		    "in a registry", request.reference);
-		peer_refuse(peer, &f);
-		return;
-	}
-	reference_text(&ref, reference);
-	request.reference = reference;
-	reference_name(&ref, derived, sizeof(derived));
-	if (name == NULL)
-		name = derived;
-	if (!check_name(peer, name)) {
-		close(ca);
-	} else if (import_pull(import_of(peer, name), peer->w, name, &request,
-	    ca, &f) < 0) {
-		peer_refuse(peer, &f);
-	} else {
-		peer_progress(peer, "pull", reference);
-	}
+void
+api_kernel_pull(struct peer *peer, const cJSON *line)
+{
+	start_pull(peer, line, STORE_KERNELS);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/hex.h"
 #include "image/oci.h"
 #include "privsep/check.h"
 #include "privsep/log.h"
@@ -32,12 +33,21 @@ struct making {
 	struct list imports;
 	struct job *job;		/* NULL: none runs */
 	struct download *download;	/* of what is pulled, else NULL */
-	char reference[REFERENCE_BYTES];
+	/* What it is pulled from: a reference, or a file's digest. */
+	char source[REFERENCE_BYTES];
+	bool of_file;
+	uint8_t sha256[DIGEST_BYTES];	/* of that file */
 	char file[NAME_BYTES];		/* of an image, once it is made */
 	char kernel[NAME_BYTES];	/* likewise what boots it, or "" */
 	char *config;			/* likewise what it is to run, if known */
 	uint64_t vm;			/* whose disk it is made of, or 0 */
 };
+
+static const char *
+kind_name(enum store_kind kind)
+{
+	return kind == STORE_IMAGES ? "image" : "kernel";
+}
 
 static void
 image_free(struct image *image)
@@ -236,13 +246,12 @@ int
 catalog_missing(struct worker *w, enum store_kind kind, const char *name,
     const char *hint, struct failure *f)
 {
-	const char *what = kind == STORE_IMAGES ? "image" : "kernel";
-
 	if (was_set_aside(w, kind, name))
 		return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: its files are "
-		    "damaged, it was set aside; import it again", what, name);
-	return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: not found; %s", what,
-	    name, hint);
+		    "damaged, it was set aside; import it again",
+		    kind_name(kind), name);
+	return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: not found; %s",
+	    kind_name(kind), name, hint);
 }
 
 /* The names of VMs that use NAME, up to USERS_NAMED, in OUT; how many use it. */
@@ -293,8 +302,7 @@ delete_row(struct worker *w, enum store_kind kind, const char *name,
 	if (r == 0)
 		r = store_remove(&w->store, kind, name, "json.bad");
 	return r == 0 ? 0 : failure_set(f, FAIL_INTERNAL, "%s %s: cannot be "
-	    "removed: %s", kind == STORE_IMAGES ? "image" : "kernel", name,
-	    strerror(-r));
+	    "removed: %s", kind_name(kind), name, strerror(-r));
 }
 
 int
@@ -416,7 +424,8 @@ fill_image_row(struct image_row *row, const struct making *making,
 	memcpy(row->name, making->name, sizeof(row->name));
 	memcpy(row->file, making->file, sizeof(row->file));
 	memcpy(row->kernel, making->kernel, sizeof(row->kernel));
-	memcpy(row->reference, making->reference, sizeof(row->reference));
+	if (!making->of_file)
+		memcpy(row->reference, making->source, sizeof(row->reference));
 	row->size_bytes = result->size_bytes;
 	row->has_checksum = true;
 	row->checksum = result->checksum;
@@ -584,12 +593,6 @@ making_end(struct making *making, const struct failure *f)
 	}
 }
 
-static const char *
-what_of(const struct making *making)
-{
-	return making->kind == STORE_IMAGES ? "image" : "kernel";
-}
-
 /* ERROR with its line ends it. */
 static void
 making_fail(struct making *making, int error, const char *why)
@@ -597,7 +600,7 @@ making_fail(struct making *making, int error, const char *why)
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 
 	failure_set(&f, error == -ENOENT && making->download == NULL ?
-	    FAIL_INVALID : failure_of(error), "%s %s: %s", what_of(making),
+	    FAIL_INVALID : failure_of(error), "%s %s: %s", kind_name(making->kind),
 	    making->name, why);
 	making_end(making, &f);
 }
@@ -693,19 +696,46 @@ start_job(struct making *making, struct job_spec *spec, uint32_t first, int r)
 }
 
 static int
+add_spool(const struct making *making, struct job_spec *spec)
+{
+	int fd = store_spool(&making->w->store);
+
+	if (fd >= 0)
+		spec->fds[spec->nfds++] = fd;
+	return fd < 0 ? fd : 0;
+}
+
+static int
 launch_archive(struct making *making, int archive_fd)
 {
 	bool image = making->kind == STORE_IMAGES;
 	struct job_spec spec = {
+		.sha256 = making->of_file ? making->sha256 : NULL,
 		.name = image ? "image import" : "kernel import",
 		.body = image ? work_import_image : work_import_kernel,
 		.fds = { archive_fd, making->w->exe },
 		.nfds = image ? 1 : 2,
 	};
 	uint32_t first = spec.nfds;
+	int r = open_files(making, &spec, IMPORT_FILES_MAX);
 
-	return start_job(making, &spec, first,
-	    open_files(making, &spec, IMPORT_FILES_MAX));
+	if (r == 0 && making->of_file)
+		r = add_spool(making, &spec);
+	return start_job(making, &spec, first, r);
+}
+
+/* Of the one blob that was pulled, which has to be the one that was asked for. */
+static int
+launch_file(struct making *making)
+{
+	_cleanup_close_ int fd = -1;
+	const struct download *d = making->download;
+
+	if (d->count != 1 || memcmp(d->blobs[0].sha256, making->sha256,
+	    DIGEST_BYTES) != 0)
+		return -EPROTO;
+	fd = store_blob(&making->w->store, making->sha256);
+	return fd < 0 ? fd : launch_archive(making, fd);
 }
 
 static int
@@ -769,25 +799,32 @@ making_refuse(struct making *making, struct import *import, int error,
     struct failure *f)
 {
 	failure_set(f, failure_of(error), "%s %s: cannot be imported: %s",
-	    what_of(making), making->name, strerror(-error));
+	    kind_name(making->kind), making->name, strerror(-error));
 	list_remove(&import->node);
 	import->making = NULL;
 	making_free(making);
 	return -1;
 }
 
-static int
-fail_exists(const char *what, const char *name, struct failure *f)
+static bool
+is_there(struct worker *w, enum store_kind kind, const char *name)
 {
-	return failure_set(f, FAIL_EXISTS, "%s %s: exists; delete it first or "
-	    "take another name", what, name);
+	return kind == STORE_IMAGES ? image_named(w, name) != NULL :
+	    kernel_find(w, name) != NULL;
 }
 
 static int
-fail_under_way(const char *what, const char *name, struct failure *f)
+fail_exists(enum store_kind kind, const char *name, struct failure *f)
+{
+	return failure_set(f, FAIL_EXISTS, "%s %s: exists; delete it first or "
+	    "take another name", kind_name(kind), name);
+}
+
+static int
+fail_under_way(enum store_kind kind, const char *name, struct failure *f)
 {
 	return failure_set(f, FAIL_BUSY, "%s %s: is being imported by another "
-	    "client", what, name);
+	    "client", kind_name(kind), name);
 }
 
 /* Whether KIND may get a new object NAME. 0, or -1 with *F. */
@@ -795,13 +832,11 @@ static int
 check_new(struct worker *w, enum store_kind kind, const char *name,
     struct failure *f)
 {
-	const char *what = kind == STORE_IMAGES ? "image" : "kernel";
 
-	if (kind == STORE_IMAGES ? image_named(w, name) != NULL :
-	    kernel_find(w, name) != NULL)
-		return fail_exists(what, name, f);
+	if (is_there(w, kind, name))
+		return fail_exists(kind, name, f);
 	if (making_find(w, kind, name) != NULL)
-		return fail_under_way(what, name, f);
+		return fail_under_way(kind, name, f);
 	return 0;
 }
 
@@ -948,6 +983,9 @@ on_pulled(void *arg, int error, const char *why)
 
 	if (error < 0) {
 		making_fail(making, error, why);
+	} else if (making->of_file) {
+		if ((r = launch_file(making)) < 0)
+			making_fail(making, r, strerror(-r));
 	} else if (d->count == 1) {
 		/* Nothing new; unless it was deleted meanwhile. */
 		if (old != NULL)
@@ -980,30 +1018,53 @@ launch_download(struct making *making, const struct pull_request *request,
 	return download_start(making->download, making->w, request, ca);
 }
 
+/*
+ * What NAME was pulled as, if it can be pulled once more: an image from where it
+ * came.
+ */
+static int
+find_known(struct worker *w, enum store_kind kind, const char *name,
+    struct pull_request *request, struct failure *f)
+{
+	const struct image *old = kind == STORE_IMAGES ?
+	    image_named(w, name) : NULL;
+
+	request->known = "";
+	if (!is_there(w, kind, name))
+		return 0;
+	if (old == NULL || request->url[0] != '\0' ||
+	    strcmp(old->row.reference, request->reference) != 0)
+		return fail_exists(kind, name, f);
+	request->known = old->row.digest;
+	return 0;
+}
+
 int
-import_pull(struct import *import, struct worker *w, const char *name,
-    struct pull_request *request, int ca, struct failure *f)
+import_pull(struct import *import, struct worker *w, enum store_kind kind,
+    const char *name, struct pull_request *request, int ca,
+    struct failure *f)
 {
 	_cleanup_close_ int authorities = ca;
-	const struct image *old = image_named(w, name);
-	struct making *making = making_find(w, STORE_IMAGES, name);
+	bool of_file = request->url[0] != '\0';
+	const char *source = of_file ? request->sha256 : request->reference;
+	struct making *making = making_find(w, kind, name);
 	int r;
 
-	if (old != NULL && strcmp(old->row.reference, request->reference) != 0)
-		return fail_exists("image", name, f);
+	if (find_known(w, kind, name, request, f) < 0)
+		return -1;
 	if (making != NULL) {
-		if (strcmp(making->reference, request->reference) != 0)
-			return fail_under_way("image", name, f);
+		if (strcmp(making->source, source) != 0)
+			return fail_under_way(kind, name, f);
 		list_insert(&making->imports, &import->node);
 		import->making = making;
 		return 0;
 	}
-	making = making_new(import, w, STORE_IMAGES, name, f);
+	making = making_new(import, w, kind, name, f);
 	if (making == NULL)
 		return -1;
-	(void)format(making->reference, sizeof(making->reference), "%s",
-	    request->reference);
-	request->known = old != NULL ? old->row.digest : "";
+	(void)format(making->source, sizeof(making->source), "%s", source);
+	making->of_file = of_file;
+	(void)hex_parse(request->sha256, making->sha256, DIGEST_BYTES);
 	r = launch_download(making, request, authorities);
 	return r < 0 ? making_refuse(making, import, r, f) : 0;
 }

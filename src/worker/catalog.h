@@ -58,7 +58,7 @@ int	 kernel_delete(struct worker *w, const char *name, struct failure *f);
 
 /*
  * What a client waits for: an object that is being made. Two that pull the same
- * image as the same name wait for the same. All three functions are called from
+ * thing as the same name wait for the same. All three functions are called from
  * the loop, DONE once: with *F on failure, else with NULL and the object is in
  * the catalog; the import is over then.
  */
@@ -95,13 +95,14 @@ int	 image_tag(struct worker *w, const struct image *image,
 	    const char *name, struct failure *f);
 
 /*
- * Likewise pulls what REQUEST asks for, whose reference is in its one form, with
- * the authorities in CA, which it takes over. An image NAME that was pulled from
- * there is replaced when it has changed.
+ * Likewise pulls what REQUEST asks for: an image, whose reference is in its one
+ * form, or a file with a digest, which then is imported; with the authorities in
+ * CA, which it takes over. An image NAME that was pulled from the same reference is
+ * replaced when it has changed.
  */
 int	 import_pull(struct import *import, struct worker *w,
-	    const char *name, struct pull_request *request, int ca,
-	    struct failure *f);
+	    enum store_kind kind, const char *name,
+	    struct pull_request *request, int ca, struct failure *f);
 
 /* Whether anything is being pulled. */
 bool	 import_pulls(struct worker *w);

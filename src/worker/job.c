@@ -85,7 +85,7 @@ job_main(const struct job_spec *spec, pid_t worker, int pipe_fd)
 {
 	int fds[JOB_FDS_MAX], r;
 	struct job_context context = { .fds = fds, .nfds = spec->nfds,
-		.argument = spec->argument };
+		.argument = spec->argument, .sha256 = spec->sha256 };
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != worker)
 		_exit(1);

@@ -39,6 +39,7 @@ struct job_context {
 	const int *fds;
 	uint32_t nfds;
 	uint64_t argument;
+	const uint8_t *sha256;		/* what fds[0] has to have, or NULL */
 	int pipe;
 	uint64_t reported;		/* bytes of the last progress record */
 	struct job_report report;	/* to be filled; sent when BODY is back */
@@ -64,6 +65,7 @@ struct job_spec {
 	int fds[JOB_FDS_MAX];		/* stay the caller's, which may close them */
 	uint32_t nfds;
 	uint64_t argument;
+	const uint8_t *sha256;		/* NULL: none; read at the start only */
 	/* Called in the worker; DONE once, unless cancelled before. */
 	void (*progress)(void *arg, uint64_t bytes);
 	void (*done)(void *arg, const struct job_report *report);

@@ -344,10 +344,12 @@ fill_row(struct worker *w, const struct machine_wish *wish,
 		    MEM_MIB_MIN);
 	if (image == NULL)
 		return catalog_missing(w, STORE_IMAGES, image_name, "get "
-		    "one: banger image pull NAME, or image import", f);
+		    "one: banger image pull NAME, or image import; see banger "
+		    "image catalog", f);
 	if (kernel == NULL)
-		return catalog_missing(w, STORE_KERNELS, kernel_name, "import "
-		    "one: banger kernel import PATH", f);
+		return catalog_missing(w, STORE_KERNELS, kernel_name, "get "
+		    "one: banger kernel pull, or kernel import PATH; see banger "
+		    "kernel catalog", f);
 	if (choose_disk(w, image, wish->disk_bytes, &row->disk_bytes, f) < 0)
 		return -1;
 	memcpy(row->image, image->row.name, sizeof(row->image));

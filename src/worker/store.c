@@ -375,6 +375,16 @@ store_anonymous(struct store *store, const void *data, size_t len)
 }
 
 int
+store_spool(struct store *store)
+{
+	static const char name[] = "spool";
+	int fd = store_tmp(store, name, STORE_PRIVATE);
+
+	store_tmp_remove(store, name);
+	return fd;
+}
+
+int
 store_blob(struct store *store, const uint8_t sha256[DIGEST_BYTES])
 {
 	char name[DIGEST_HEX + 1];

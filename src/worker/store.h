@@ -119,4 +119,7 @@ int	 store_commit(struct store *store, const char *tmp_name,
  */
 int	 store_anonymous(struct store *store, const void *data, size_t len);
 
+/* Likewise an empty one, open for reading and writing. */
+int	 store_spool(struct store *store);
+
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/digest.h"
 #include "base/sparse.h"
 #include "image/checksum.h"
 #include "image/cow.h"
@@ -14,6 +15,8 @@
 #include "image/oci_blobs.h"
 #include "image/raw_import.h"
 #include "privsep/util.h"
+
+enum { COPY_BUFFER = 128 << 10 };
 
 static int
 file_size(int fd, uint64_t *size)
@@ -51,16 +54,60 @@ finish_image(struct job_context *context, int fd)
 	return r == 0 && fdatasync(fd) < 0 ? -errno : r;
 }
 
+/* All of FROM into TO, and its digest. 0 or -errno. */
+static int
+copy_and_digest(int from, int to, uint8_t sha256[DIGEST_BYTES])
+{
+	_cleanup_free_ char *buffer = malloc(COPY_BUFFER);
+	struct digest digest;
+	ssize_t n = 1;
+	int r = buffer == NULL ? -ENOMEM : 0;
+
+	digest_init(&digest);
+	while (r == 0 && n > 0) {
+		n = read(from, buffer, COPY_BUFFER);
+		r = n < 0 ? -errno : write_full(to, buffer, (size_t)n);
+		if (n > 0)
+			digest_add(&digest, buffer, (size_t)n);
+	}
+	digest_end(&digest, sha256);
+	return r;
+}
+
+/* What is to be imported. Its fd, or -errno with a line. */
+static int
+take_archive(struct job_context *context)
+{
+	struct job_report *report = &context->report;
+	int copy = context->fds[context->nfds - 1], r;
+	uint8_t sha256[DIGEST_BYTES];
+
+	if (context->sha256 == NULL)
+		return context->fds[0];
+	r = copy_and_digest(context->fds[0], copy, sha256);
+	if (r == 0 && lseek(copy, 0, SEEK_SET) < 0)
+		r = -errno;
+	if (r < 0)
+		return errmsg(report->text, sizeof(report->text), r,
+		    "copying it: %s", strerror(-r));
+	if (memcmp(sha256, context->sha256, sizeof(sha256)) != 0)
+		return errmsg(report->text, sizeof(report->text), -EBADMSG,
+		    "its digest is not what it should be");
+	return copy;
+}
+
 int
 work_import_image(struct job_context *context)
 {
 	struct job_report *report = &context->report;
-	const struct image_file file = { .in = context->fds[0],
+	const struct image_file file = { .in = take_archive(context),
 		.out = context->fds[1], .config = context->fds[2],
 		.spool = context->fds[3] };
-	int r = image_file_import(&file, job_progress, context,
-	    &report->image, report->text, sizeof(report->text));
+	int r = file.in;
 
+	if (r >= 0)
+		r = image_file_import(&file, job_progress, context,
+		    &report->image, report->text, sizeof(report->text));
 	return r < 0 ? r : finish_image(context, file.out);
 }
 
@@ -115,10 +162,12 @@ work_import_kernel(struct job_context *context)
 {
 	struct job_report *report = &context->report;
 	const int *fds = context->fds;
-	int i, r = kernel_import_archive(fds[0], fds[1], fds[2], fds[3],
-	    fds[4], job_progress, context, &report->kernel, report->text,
-	    sizeof(report->text));
+	int i, archive = take_archive(context), r = archive;
 
+	if (r >= 0)
+		r = kernel_import_archive(archive, fds[1], fds[2], fds[3],
+		    fds[4], job_progress, context, &report->kernel,
+		    report->text, sizeof(report->text));
 	for (i = 2; r == 0 && i < 5; i++)
 		if (fdatasync(fds[i]) < 0)
 			r = -errno;

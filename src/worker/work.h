@@ -11,7 +11,9 @@ int	 work_copy_disk(struct job_context *context);
 
 /*
  * Makes the empty files fds[1] an ext4 image, and fds[2] its configuration, of
- * what fds[0] holds; fds[3] is a spool (image/image_file.h).
+ * what fds[0] holds; fds[3] is a spool (image/image_file.h). With a digest that
+ * fds[0] has to have, the last of the fds is an empty file for a copy of it, here
+ * and below: whoever pulled it could change it after it was looked at.
  */
 int	 work_import_image(struct job_context *context);
 

@@ -19,6 +19,8 @@
 #include <cmocka.h>
 
 #include "base/stream.h"
+#include "client/catalog.h"
+#include "client/catalog_builtin.h"
 #include "client/client.h"
 #include "privsep/util.h"
 #include "version.h"
@@ -577,6 +579,66 @@ sessions(void **state)
 	assert_non_null(strstr(err, "protocol"));
 }
 
+/* What is not there is pulled, by the catalogue that is built in, and then run. */
+static void
+pulls(void **state)
+{
+	static const char name[] =
+	    "{\"op\":\"vm.run\",\"spec\":{\"name\":\"web\"},\"rm\":false}";
+	static char kernel_pull[512];
+	const struct exchange fresh[] = {
+		{ name, REFUSED("not-found", "image: not found"), NOTHING },
+		{ "{\"op\":\"image.show\",\"image\":\"debian-bookworm\"}",
+		    REFUSED("not-found", "image: not found"), NOTHING },
+		{ "{\"op\":\"image.pull\",\"name\":\"debian-bookworm\","
+		    "\"reference\":\"docker.io/library/debian:bookworm\"}",
+		    OK("\"image\":{\"name\":\"debian-bookworm\"}"), NOTHING },
+		{ "{\"op\":\"kernel.show\",\"kernel\":\"default\"}",
+		    REFUSED("not-found", "kernel: not found"), NOTHING },
+		/* Another client was faster. */
+		{ kernel_pull, REFUSED("exists", "kernel: exists"), NOTHING },
+		{ name, STARTED, NOTHING },
+	};
+	struct exchange unknown[] = { fresh[0], fresh[1], fresh[3] };
+	FILE *file = fopen(in_dir("ca"), "w");
+	struct catalog catalog;
+	struct catalog_entry entry;
+	char text[256];
+
+	(void)state;
+	assert_non_null(file);
+	fputs("TAR!", file);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(setenv("SSL_CERT_FILE", in_dir("ca"), 1), 0);
+	assert_int_equal(setenv("DOCKER_CONFIG", in_dir("nowhere"), 1), 0);
+	assert_int_equal(catalog_parse(BANGER_CATALOG, strlen(BANGER_CATALOG),
+	    &catalog, text, sizeof(text)), 0);
+	assert_int_equal(catalog_find(catalog.kernels, "default", &entry), 0);
+	snprintf(kernel_pull, sizeof(kernel_pull), "{\"op\":\"kernel.pull\","
+	    "\"name\":\"default\",\"url\":\"%s\",\"size\":%llu,"
+	    "\"sha256\":\"%s\"}", entry.url,
+	    (unsigned long long)entry.size_bytes, entry.sha256);
+	catalog_close(&catalog);
+	assert_int_equal(run("vm run -d --name web", 0, fresh, 6), 0);
+	assert_string_equal(out, "web\n");
+	assert_string_equal(err, "");
+
+	/* What nobody knows is the daemon's to say, and no kernel is pulled for it. */
+	unknown[0].request = "{\"op\":\"vm.run\",\"spec\":{\"name\":\"web\","
+	    "\"image\":\"none\",\"kernel\":\"none\"},\"rm\":false}";
+	unknown[1].request = "{\"op\":\"image.show\",\"image\":\"none\"}";
+	unknown[2].request = "{\"op\":\"kernel.show\",\"kernel\":\"none\"}";
+	assert_int_equal(run("vm run -d --name web --image none --kernel none",
+	    0, unknown, 2), 125);
+	assert_string_equal(err, "banger: image: not found\n");
+	unknown[1].reply = OK("\"image\":{\"name\":\"none\"}");
+	assert_int_equal(run("vm run -d --name web --image none --kernel none",
+	    0, unknown, 3), 125);
+	assert_string_equal(err, "banger: image: not found\n");
+	unsetenv("SSL_CERT_FILE");
+	unsetenv("DOCKER_CONFIG");
+}
+
 static void
 interrupted(void **state)
 {
@@ -666,7 +728,7 @@ static int
 tear_down(void **state)
 {
 	static const char *const names[] = { "config.toml", "banger.sock", "in",
-		"out", "err" };
+		"out", "err", "ca" };
 	size_t i;
 
 	(void)state;
@@ -691,6 +753,7 @@ main(void)
 		cmocka_unit_test(detached),
 		cmocka_unit_test(refused_runs),
 		cmocka_unit_test(sessions),
+		cmocka_unit_test(pulls),
 		cmocka_unit_test(interrupted),
 		cmocka_unit_test(files),
 	};

@@ -45,6 +45,8 @@ defaults(void **state)
 		assert_string_equal(cfg.runtime_dir, "/run/banger");
 		assert_string_equal(cfg.qemu_bin, "");
 		assert_string_equal(cfg.bridge_name, "br-fc");
+		assert_string_equal(cfg.catalog, "");
+		assert_string_equal(cfg.catalog_key, "");
 		assert_int_equal(cfg.owner_uid, 0);
 		assert_int_equal(cfg.owner_gid, UINT32_MAX);
 		assert_int_equal(cfg.uid_base, 700000);
@@ -100,6 +102,8 @@ every_key(void **state)
 	    "default_dns = \"10.9.0.2\"\n"
 	    "default_image_name = \"alpine\"\n"
 	    "default_kernel_name = \"lts\"\n"
+	    "catalog = \"https://a.test/c.json?x=1\"\n"
+	    "catalog_key = \"/etc/banger/catalog.pub\"\n"
 	    "dns_listen = \"127.0.0.2:5300\"\n"
 	    "resolvectl_bin = \"/opt/resolvectl\"\n"
 	    "uid_base = 1000000#\n"
@@ -125,6 +129,8 @@ every_key(void **state)
 	assert_int_equal(cfg.default_dns, 0x0a090002);
 	assert_string_equal(cfg.default_image, "alpine");
 	assert_string_equal(cfg.default_kernel, "lts");
+	assert_string_equal(cfg.catalog, "https://a.test/c.json?x=1");
+	assert_string_equal(cfg.catalog_key, "/etc/banger/catalog.pub");
 	assert_int_equal(cfg.dns_ipv4, 0x7f000002);
 	assert_int_equal(cfg.dns_port, 5300);
 	assert_string_equal(cfg.resolvectl_bin, "/opt/resolvectl");
@@ -292,6 +298,14 @@ bad_values(void **state)
 		{ "default_image_name = \"../x\"", 1 },
 		{ "default_image_name = \"A\"", 1 },
 		{ "default_kernel_name = \"-x\"", 1 },
+		{ "catalog = \"\"", 1 },
+		{ "catalog = \"catalog.json\"", 1 },
+		{ "catalog = \"http://a.test/c\"", 1 },
+		{ "catalog = \"https://a b\"", 1 },
+		{ "catalog = \"https://a\x1b\"", 1 },
+		{ "catalog = \"https://" X100 X100 X100 "\"", 1 },
+		{ "catalog_key = \"https://a.test/k\"", 1 },
+		{ "catalog_key = \"k.pub\"", 1 },
 		{ "default_kernel_name = \"" X100 "\"", 1 },
 		{ "[vm_defaults]\nvcpu = 33", 2 },
 		{ "[vm_defaults]\nmemory_mib = 1048577", 2 },

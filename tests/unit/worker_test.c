@@ -305,14 +305,14 @@ text_of(const cJSON *tree, const char *outer, const char *key)
 static char message[512], console_text[4096];
 
 static const char *
-ask(struct client *c, const char *request)
+ask_with(struct client *c, const char *request, int *fds, unsigned int nfds)
 {
 	static char code[32];
 	char line[4096];
 	cJSON *answer;
 
 	snprintf(line, sizeof(line), "%s\n", request);
-	client_send(c, line, strlen(line), NULL, 0);
+	client_send(c, line, strlen(line), fds, nfds);
 	answer = client_line(c);
 	assert_non_null(answer);
 	snprintf(message, sizeof(message), "%s", text_of(answer, "error",
@@ -323,6 +323,12 @@ ask(struct client *c, const char *request)
 	    answer, "ok")) ? "ok" : text_of(answer, "error", "code"));
 	cJSON_Delete(answer);
 	return code;
+}
+
+static const char *
+ask(struct client *c, const char *request)
+{
+	return ask_with(c, request, NULL, 0);
 }
 
 /* A member of a VM, by vm.show, or "". */
@@ -764,6 +770,59 @@ wrong_members(void **state)
 	    "\"spec\":{\"image\":\"none\"}}"), "not-found");
 	assert_string_equal(ask(&c, "{\"op\":\"vm.run\",\"rm\":true,"
 	    "\"spec\":{\"kernel\":\"none\"}}"), "not-found");
+	assert_true(nothing_left());
+	client_close(&c);
+}
+
+#define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FILE_PULL(what, name, url, size, sha256) "{\"op\":\"" what ".pull\"," \
+	"\"name\":\"" name "\",\"url\":\"" url "\",\"size\":" size \
+	",\"sha256\":\"" sha256 "\"}"
+
+/* Files and texts that are not asked for as they should be. */
+static void
+wrong_pulls(void **state)
+{
+	static const struct { const char *request, *code; } rows[] = {
+		{ FILE_PULL("kernel", "", "https://a/k", "1", SHA256), "invalid" },
+		{ FILE_PULL("kernel", "../k", "https://a/k", "1", SHA256), "invalid" },
+		{ FILE_PULL("kernel", "k", "", "1", SHA256), "invalid" },
+		{ FILE_PULL("kernel", "k", "file:///etc/k", "1", SHA256), "invalid" },
+		{ FILE_PULL("kernel", "k", "https://u:p@a/k", "1", SHA256),
+		    "invalid" },
+		{ FILE_PULL("kernel", "k", "https://a/k", "0", SHA256), "invalid" },
+		{ FILE_PULL("kernel", "k", "https://a/k", "68719476737", SHA256),
+		    "invalid" },
+		{ FILE_PULL("kernel", "k", "https://a/k", "1", ""), "invalid" },
+		{ FILE_PULL("kernel", "k", "https://a/k", "1", "00"), "invalid" },
+		{ FILE_PULL("image", "k", "https://a/k", "1", "00"), "invalid" },
+		{ FILE_PULL("kernel", "krn", "https://a/k", "1", SHA256), "exists" },
+		{ FILE_PULL("image", "img", "https://a/k", "1", SHA256), "exists" },
+		{ "{\"op\":\"kernel.pull\",\"name\":\"k\"}", "invalid" },
+		{ "{\"op\":\"kernel.pull\",\"name\":\"k\",\"reference\":\"debian\"}",
+		    "invalid" },
+		{ "{\"op\":\"image.pull\",\"name\":\"k\"}", "invalid" },
+		{ "{\"op\":\"image.pull\",\"url\":\"https://a/k\",\"size\":1,"
+		    "\"sha256\":\"" SHA256 "\"}", "invalid" },
+		{ "{\"op\":\"catalog.fetch\"}", "invalid" },
+		{ "{\"op\":\"catalog.fetch\",\"url\":\"\"}", "invalid" },
+		{ "{\"op\":\"catalog.fetch\",\"url\":\"http://a/c\"}", "invalid" },
+		{ "{\"op\":\"catalog.fetch\",\"url\":\"file:///etc/shadow\"}",
+		    "invalid" },
+	};
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct client c;
+	size_t i;
+
+	(void)state;
+	client_open(&c);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *code = ask_with(&c, rows[i].request, &null, 1);
+
+		if (strcmp(code, rows[i].code) != 0)
+			fail_msg("%s: %s (%s)", rows[i].request, code, message);
+	}
+	close(null);
 	assert_true(nothing_left());
 	client_close(&c);
 }
@@ -1502,6 +1561,7 @@ main(void)
 		TEST(hostile_lines),
 		TEST(wrong_members),
 		TEST(wrong_fds),
+		TEST(wrong_pulls),
 		TEST(strangers),
 		TEST(no_address),
 		TEST(no_slot),
