@@ -32,6 +32,7 @@ static const struct field kernel_fields[] = {
 	{ "initrd_bytes", "INITRD", FIELD_BYTES },
 	{ "pvh", NULL, FIELD_BOOL },
 	{ "vsock", NULL, FIELD_BOOL },
+	{ "acpi", NULL, FIELD_BOOL },
 	{ "created", "AGE", FIELD_AGE },
 	{ NULL, NULL, FIELD_TEXT },
 };
@@ -89,6 +90,12 @@ good_name(const struct client *client, const char *name)
 	return false;
 }
 
+static bool
+is_false(const cJSON *object, const char *member)
+{
+	return cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(object, member));
+}
+
 /* What a kernel, if RESULT is about one, cannot be used for. */
 static void
 warn_of_limits(const struct client *client, const char *name,
@@ -96,11 +103,20 @@ warn_of_limits(const struct client *client, const char *name,
 {
 	const cJSON *kernel = cJSON_GetObjectItemCaseSensitive(result,
 	    "kernel");
+	const cJSON *vmlinuz = cJSON_GetObjectItemCaseSensitive(kernel,
+	    "vmlinuz_bytes");
 
-	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(kernel, "vsock")))
+	if (is_false(kernel, "vsock"))
 		complain("%s: %s: has no vmw_vsock_virtio_transport: it boots "
 		    "under QEMU, not under Firecracker",
 		    client->command->name, name);
+	if (is_false(kernel, "acpi"))
+		complain("%s: %s: has no CONFIG_ACPI: it boots under "
+		    "Firecracker, not under QEMU", client->command->name, name);
+	if (is_false(kernel, "pvh") && cJSON_IsNumber(vmlinuz) &&
+	    vmlinuz->valuedouble <= 0)
+		complain("%s: %s: has no CONFIG_PVH: it boots under "
+		    "Firecracker, not under QEMU", client->command->name, name);
 }
 
 /* Sends FD to be imported as NAME and tells what became of it. */
@@ -150,7 +166,7 @@ cmd_kernel_import(struct client *client, const struct args *args)
 		name = "default";
 	if (!good_name(client, name))
 		return EXIT_FAILED;
-	if (kernel_source_open(&source, args->words[0],
+	if (kernel_source_open(&source, args->words,
 	    args_value(args, FLAG_MODULES), err) < 0) {
 		complain("kernel import: %s", err);
 		return EXIT_FAILED;
