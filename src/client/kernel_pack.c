@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "client/kernel_source.h"
+#include "client/kernel_tree.h"
 #include "client/tar_out.h"
 #include "image/bzimage.h"
 #include "image/errmsg.h"

@@ -36,23 +36,6 @@ kernel_file_kind(const uint8_t *buf, size_t len)
 	return KERNEL_FILE_ARCHIVE;
 }
 
-const char *
-kernel_file_release(const char *path)
-{
-	static const char *const prefixes[] = { "vmlinuz-", "vmlinux-" };
-	const char *slash = strrchr(path, '/');
-	const char *name = slash != NULL ? slash + 1 : path;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		size_t len = strlen(prefixes[i]);
-
-		if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0')
-			return name + len;
-	}
-	return NULL;
-}
-
 /* What was given, open. */
 struct given {
 	const char *path;

@@ -25,10 +25,4 @@ int	 kernel_source_open(struct source_fd *source, char *const *paths,
 enum kernel_file { KERNEL_FILE_ARCHIVE, KERNEL_FILE_BZIMAGE, KERNEL_FILE_ELF };
 enum kernel_file kernel_file_kind(const uint8_t *buf, size_t len);
 
-/*
- * The release in a kernel's file name: "6.1.0-9-amd64" of
- * "/boot/vmlinuz-6.1.0-9-amd64". NULL when there is none.
- */
-const char *kernel_file_release(const char *path);
-
 #endif

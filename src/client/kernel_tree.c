@@ -16,6 +16,23 @@
 #include "image/errmsg.h"
 #include "privsep/util.h"
 
+const char *
+kernel_file_release(const char *path)
+{
+	static const char *const prefixes[] = { "vmlinuz-", "vmlinux-" };
+	const char *slash = strrchr(path, '/');
+	const char *name = slash != NULL ? slash + 1 : path;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		size_t len = strlen(prefixes[i]);
+
+		if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0')
+			return name + len;
+	}
+	return NULL;
+}
+
 /* The entry of a directory that is looked for, and how many of them there are. */
 struct only {
 	char	name[NAME_MAX + 1];

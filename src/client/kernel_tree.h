@@ -21,4 +21,10 @@ struct kernel_tree {
 int	 kernel_tree_find(const char *root, const char *release,
 	    struct kernel_tree *out, char *err, size_t err_size);
 
+/*
+ * The release in a kernel's file name: "6.1.0-9-amd64" of
+ * "/boot/vmlinuz-6.1.0-9-amd64". NULL when there is none.
+ */
+const char *kernel_file_release(const char *path);
+
 #endif
