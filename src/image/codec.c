@@ -18,8 +18,8 @@
 #include "image/lzo.h"
 #include "privsep/util.h"
 
-#define CHUNK_BYTES	(256U << 10)
-_Static_assert(CHUNK_BYTES >= LZO_BLOCK_BYTES, "a block fits in a chunk");
+/* A piece of output; a block of lzo's has to fit. */
+#define CHUNK_BYTES	LZO_BLOCK_BYTES
 
 /*
  * The kernel's build uses dictionaries up to 128 MiB (scripts/xz_wrap.sh,
@@ -123,7 +123,7 @@ decode_gzip(const uint8_t *buf, size_t len, uint8_t *chunk,
 	return rc;
 }
 
-/* bzip2's interface has no const and counts in 32 bits. */
+/* bzip2 counts in 32 bits. */
 static int
 bzip2_all(bz_stream *bz, const uint8_t *buf, size_t len, uint8_t *chunk,
     struct codec_sink *sink)
@@ -133,6 +133,7 @@ bzip2_all(bz_stream *bz, const uint8_t *buf, size_t len, uint8_t *chunk,
 		    (unsigned)len;
 		int rc, brc;
 
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr): it has no const */
 		bz->next_in = (char *)(uintptr_t)buf;
 		bz->avail_in = piece;
 		bz->next_out = (char *)chunk;

@@ -155,10 +155,11 @@ int
 lzo1x_decode(const uint8_t *buf, size_t len, uint8_t *out, size_t size,
     size_t *written)
 {
-	struct stream s = { buf, len, out, 0, size };
+	struct stream s = { .in = buf, .in_len = len, .size = size };
 	struct match m = { 0 };
 	unsigned state, op;
 
+	s.out = out;
 	if (!first_run(&s, &state))
 		return -EBADMSG;
 	while (take(&s, &op)) {

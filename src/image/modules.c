@@ -434,15 +434,16 @@ is_missing(const struct module_set *set, size_t i)
 }
 
 static int
-tell_missing(const struct walk *w, size_t i)
+tell_missing(const struct module_set *set, const char *release, size_t i,
+    char *err, size_t err_size)
 {
-	if (w->set->modular >> i & 1)
-		return errmsg(w->err, w->err_size, -ENOENT,
+	if (set->modular >> i & 1)
+		return errmsg(err, err_size, -ENOENT,
 		    "kernel %s has %s=m, but its module %s is not here: give also the package that has it",
-		    w->release, wanted[i].option, wanted[i].name);
-	return errmsg(w->err, w->err_size, -ENOENT,
+		    release, wanted[i].option, wanted[i].name);
+	return errmsg(err, err_size, -ENOENT,
 	    "kernel %s has no %s (%s), neither as a module here nor built in; a guest needs it",
-	    w->release, wanted[i].name, wanted[i].option);
+	    release, wanted[i].name, wanted[i].option);
 }
 
 int
@@ -465,7 +466,7 @@ module_set_order(struct module_set *set, const char *release,
 		struct module *m = find(set, wanted[i].name);
 
 		if (m == NULL && is_missing(set, i))
-			return tell_missing(&w, i);
+			return tell_missing(set, release, i, err, err_size);
 		if (m == NULL)
 			continue;
 		w.late = wanted[i].late;
