@@ -187,11 +187,7 @@ extract_vmlinux(struct import *im, const struct map *m)
 	struct bzimage image;
 	int rc;
 
-	rc = kernel_arch_check("kernel", m->base, m->len, im->err,
-	    im->err_size);
-	if (rc == 0)
-		rc = bzimage_parse(m->base, m->len, &image, im->err,
-		    im->err_size);
+	rc = bzimage_parse(m->base, m->len, &image, im->err, im->err_size);
 	if (rc == 0)
 		rc = bzimage_extract(&image, &sink, im->err, im->err_size);
 	if (rc < 0)
@@ -218,6 +214,9 @@ handle_kernel(struct import *im)
 	if (rc < 0)
 		return errmsg(im->err, im->err_size, rc,
 		    "cannot read the kernel back: %s", strerror(-rc));
+	rc = kernel_arch_check("kernel", m.base, m.len, im->err, im->err_size);
+	if (rc < 0)
+		return rc;
 	if (elf64_magic(m.base, m.len))
 		rc = take_vmlinux(im, &m);
 	else

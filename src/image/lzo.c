@@ -140,12 +140,11 @@ take_match(struct stream *s, unsigned op, unsigned state, struct match *m)
 static bool
 first_run(struct stream *s, unsigned *state)
 {
-	unsigned byte;
+	unsigned byte = 0;
 
 	*state = 0;
-	if (s->in_len == 0 || s->in[0] <= 17)
+	if (s->in_len == 0 || s->in[0] <= 17 || !take(s, &byte))
 		return true;
-	(void)take(s, &byte);
 	byte -= 17;
 	*state = byte < AFTER_RUN ? byte : AFTER_RUN;
 	return copy_literals(s, byte);
