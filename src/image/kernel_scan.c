@@ -404,12 +404,13 @@ int
 kernel_scan(struct kernel_scan *s, char *err, size_t err_size)
 {
 	_cleanup_free_ struct reader *r = calloc(1, sizeof(*r));
+	const struct level level = { .reader = r, .what = "the archive",
+		.packages = true, .deb = true };
 
 	if (r == NULL)
 		return errmsg(err, err_size, -ENOMEM, "out of memory");
 	r->scan = s;
 	r->err = err;
 	r->err_size = err_size;
-	return scan_level(&(struct level){ .reader = r,
-	    .what = "the archive", .packages = true, .deb = true });
+	return scan_level(&level);
 }
