@@ -332,12 +332,13 @@ const struct command commands[] = {
 	    "when none is named. A download that was cut off is gone on with.",
 	    WORDS(kernel_pull_flags, "NAME", 0, 1), EXIT_FAILED,
 	    cmd_kernel_pull },
-	{ "kernel import", NULL, "[--name N] [--modules DIR] PATH|host",
+	{ "kernel import", NULL, "[--name N] [--modules DIR] PATH...|host",
 	    "import a kernel and build its initrd",
-	    "PATH is a Debian linux-image package, a tar with boot/ and lib/modules/, or a\n"
+	    "PATH is a .deb, .rpm, Arch or Alpine package of a kernel (several where its\n"
+	    "modules are in another), a tar or directory with boot/ and lib/modules/, or a\n"
 	    "vmlinuz or vmlinux whose modules lie in --modules. `host` is the kernel that\n"
 	    "is running.",
-	    WORDS(kernel_import_flags, "PATH", 1, 1), EXIT_FAILED,
+	    WORDS(kernel_import_flags, "PATH", 1, ARGS_WORDS), EXIT_FAILED,
 	    cmd_kernel_import },
 	{ "kernel list", "kernel ls,kernels", "[--json]",
 	    "list the kernels", NULL,

@@ -11,11 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
+#include "client/kernel_tree.h"
 #include "client/tar_out.h"
 #include "image/bzimage.h"
 #include "image/errmsg.h"
+#include "image/kernel_config.h"
 #include "image/kernel_scan.h"
 #include "image/modules.h"
 #include "privsep/util.h"
@@ -32,8 +33,10 @@ struct pack {
 	const struct module *order[MODULE_SET_MAX];
 	size_t		 count;
 	char		 release[KERNEL_RELEASE_MAX];
-	uint8_t		*builtin;
+	uint8_t		*builtin;	/* NULL: none there */
 	size_t		 builtin_len;
+	uint8_t		*config;	/* NULL: none there */
+	size_t		 config_len;
 	char		*err;
 	size_t		 err_size;
 };
@@ -44,8 +47,7 @@ put_modules(struct pack *p)
 	char dir[KERNEL_RELEASE_MAX + 16], name[MODULE_NAME_MAX + 4];
 	int rc = format(dir, sizeof(dir), "lib/modules/%s", p->release);
 
-	/* Also when empty: the directory itself says something. */
-	if (rc == 0)
+	if (rc == 0 && p->builtin != NULL)
 		rc = tar_out_data(&p->tar, dir, "modules.builtin",
 		    p->builtin, p->builtin_len);
 	for (size_t i = 0; rc == 0 && i < p->count; i++) {
@@ -59,13 +61,19 @@ put_modules(struct pack *p)
 	return rc;
 }
 
-/* The kernel, and the end. */
+/* The kernel with its configuration, and the end. */
 static int
 put_kernel(struct pack *p)
 {
 	char name[100];
-	int rc;
+	int rc = 0;
 
+	if (p->config != NULL && format(name, sizeof(name), "config-%s",
+	    p->release) == 0)
+		rc = tar_out_data(&p->tar, "boot", name, p->config,
+		    p->config_len);
+	if (rc < 0)
+		return rc;
 	if (p->release[0] == '\0' || format(name, sizeof(name), "vmlinuz-%s",
 	    p->release) < 0)
 		memcpy(name, "vmlinuz", sizeof("vmlinuz"));
@@ -210,9 +218,32 @@ collect_modules(struct pack *p, const char *modules_dir)
 			    modules_dir);
 		rc = module_set_order(p->set, p->release, p->order, &p->count,
 		    p->err, p->err_size);
+		if (rc == 0 && p->count == 0 && p->builtin == NULL)
+			return errmsg(p->err, p->err_size, -ENOENT,
+			    "%s: no modules in there", modules_dir);
 		if (rc != -EAGAIN || round == ROUNDS_MAX)
 			return rc;
 	}
+}
+
+/*
+ * The configuration lies among the modules or beside the kernel. Without any, or
+ * with one that cannot be read, less is checked.
+ */
+static void
+find_config(struct pack *p, const char *kernel_path)
+{
+	const char *slash = strrchr(kernel_path, '/');
+	int dir = slash == NULL ? 0 : (int)(slash + 1 - kernel_path);
+	char path[PATH_MAX];
+
+	if (p->dir_fd >= 0 && load_file(p->dir_fd, "config",
+	    KERNEL_CONFIG_MAX, &p->config, &p->config_len) == 0)
+		return;
+	if (p->release[0] != '\0' && format(path, sizeof(path),
+	    "%.*sconfig-%s", dir, kernel_path, p->release) == 0)
+		(void)load_file(AT_FDCWD, path, KERNEL_CONFIG_MAX, &p->config,
+		    &p->config_len);
 }
 
 /* Opens the kernel: a regular file of a size that the import will take. */
@@ -237,14 +268,18 @@ open_kernel(const char *path, char *err, size_t err_size)
 }
 
 static int
-pack_opened(struct pack *p, const char *modules_dir)
+pack_opened(struct pack *p, const char *kernel_path, const char *modules_dir)
 {
+	const char *named = kernel_file_release(kernel_path);
 	int rc = 0;
 
 	if (modules_dir != NULL)
 		rc = collect_modules(p, modules_dir);
+	else if (named != NULL)
+		(void)format(p->release, sizeof(p->release), "%s", named);
 	if (rc < 0)
 		return rc;
+	find_config(p, kernel_path);
 	if (modules_dir != NULL)
 		rc = put_modules(p);
 	if (rc == 0)
@@ -255,8 +290,8 @@ pack_opened(struct pack *p, const char *modules_dir)
 	return 0;
 }
 
-static int
-pack_paths(const char *vmlinuz_path, const char *modules_dir, int out_fd,
+int
+kernel_pack(const char *vmlinuz_path, const char *modules_dir, int out_fd,
     char *err, size_t err_size)
 {
 	_cleanup_close_ int kernel_fd = -1;
@@ -280,65 +315,9 @@ pack_paths(const char *vmlinuz_path, const char *modules_dir, int out_fd,
 		return errmsg(err, err_size, -ENOMEM, "out of memory");
 	p.kernel_fd = kernel_fd;
 	p.dir_fd = dir_fd;
-	rc = pack_opened(&p, modules_dir);
+	rc = pack_opened(&p, vmlinuz_path, modules_dir);
 	module_set_free(p.set);
 	free(p.builtin);
+	free(p.config);
 	return rc;
-}
-
-/* A place where a host keeps something of its running kernel. */
-struct place {
-	const char	*before;
-	const char	*after;		/* the release goes between */
-};
-
-/* The first of the N PLACES that exists, in OUT (PATH_MAX bytes). */
-static bool
-find_place(const struct place *places, size_t n, const char *release,
-    char *out)
-{
-	for (size_t i = 0; i < n; i++)
-		if (format(out, PATH_MAX, "%s%s%s", places[i].before, release,
-		    places[i].after) == 0 && access(out, F_OK) == 0)
-			return true;
-	return false;
-}
-
-static int
-pack_host(int out_fd, char *err, size_t err_size)
-{
-	static const struct place kernels[] = {
-		{ "/boot/vmlinuz-", "" },
-		{ "/lib/modules/", "/vmlinuz" },
-		{ "/usr/lib/modules/", "/vmlinuz" },
-	};
-	static const struct place modules[] = {
-		{ "/lib/modules/", "" },
-		{ "/usr/lib/modules/", "" },
-	};
-	char kernel_path[PATH_MAX], modules_path[PATH_MAX];
-	struct utsname u;
-
-	if (uname(&u) < 0)
-		return errmsg(err, err_size, -errno, "uname: %s",
-		    strerror(errno));
-	if (!find_place(kernels, ARRAY_SIZE(kernels), u.release, kernel_path))
-		return errmsg(err, err_size, -ENOENT,
-		    "this host's kernel %s is neither in /boot/vmlinuz-%s nor in /lib/modules/%s/vmlinuz: give its path, or a linux-image package",
-		    u.release, u.release, u.release);
-	if (!find_place(modules, ARRAY_SIZE(modules), u.release,
-	    modules_path))
-		return errmsg(err, err_size, -ENOENT,
-		    "this host's kernel %s has no /lib/modules/%s: give a linux-image package instead",
-		    u.release, u.release);
-	return pack_paths(kernel_path, modules_path, out_fd, err, err_size);
-}
-
-int
-kernel_pack(const char *vmlinuz_path, const char *modules_dir, int out_fd,
-    char *err, size_t err_size)
-{
-	if (vmlinuz_path == NULL)
-		return pack_host(out_fd, err, err_size);
-	return pack_paths(vmlinuz_path, modules_dir, out_fd, err, err_size);
 }

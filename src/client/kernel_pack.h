@@ -12,10 +12,9 @@
  * Writes an uncompressed ustar stream to OUT_FD (borrowed, may be a pipe or a
  * socket; SIGPIPE must be ignored). VMLINUZ_PATH is a bzImage or an ELF
  * vmlinux; MODULES_DIR its /lib/modules/RELEASE directory, or NULL for a
- * kernel with everything built in. VMLINUZ_PATH NULL means the running kernel
- * of this host: then it is looked for in /boot and /lib/modules, and
- * MODULES_DIR must be NULL. The kernel is the last member, so that a stream
- * cut short never passes for a whole one.
+ * kernel with everything built in. Its configuration is sent along if it is in
+ * MODULES_DIR or beside the kernel. The kernel is the last member, so that a
+ * stream cut short never passes for a whole one.
  * 0, or -errno with a sentence for the user in ERR: -ENOENT when a file or a
  * module that a guest needs is not there, and what module_set_add() and
  * module_set_order() return (image/modules.h).

@@ -1,6 +1,7 @@
 /*
- * An archive is passed on unread. For a kernel file the modules have to be
- * found, which kernel_pack.h does in a child.
+ * A package or a tar is passed on unread, several are put into one tar. For a
+ * kernel file, or a tree of files, the modules have to be found, which
+ * kernel_pack.h does in a child.
  */
 #include "client/kernel_source.h"
 
@@ -10,11 +11,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include "client/kernel_pack.h"
+#include "client/kernel_tree.h"
+#include "client/tar_out.h"
 #include "image/bzimage.h"
 #include "image/elf64.h"
 #include "image/errmsg.h"
+#include "image/kernel_arch.h"
 
 enum { HEAD_BYTES = 1024, BZIMAGE_MAGIC_AT = 0x202 };
 
@@ -31,38 +36,43 @@ kernel_file_kind(const uint8_t *buf, size_t len)
 	return KERNEL_FILE_ARCHIVE;
 }
 
-const char *
-kernel_file_release(const char *path)
-{
-	static const char *const prefixes[] = { "vmlinuz-", "vmlinux-" };
-	const char *slash = strrchr(path, '/');
-	const char *name = slash != NULL ? slash + 1 : path;
-	size_t i;
+/* What was given, open. */
+struct given {
+	const char *path;
+	int fd;
+	bool seekable;
+	enum kernel_file kind;
+};
 
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		size_t len = strlen(prefixes[i]);
-
-		if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0')
-			return name + len;
-	}
-	return NULL;
-}
-
-/* Opens PATH for reading; a file, or for archives a pipe. An fd or -errno. */
+/*
+ * Opens PATH for reading; a file, or for an archive a pipe. 0, or -errno; one
+ * for another processor is refused.
+ */
 static int
-open_file(const char *path, char err[API_TEXT_MAX])
+open_file(const char *path, struct given *given, char err[API_TEXT_MAX])
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	uint8_t head[HEAD_BYTES];
 	struct stat st;
+	ssize_t n;
+	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return errmsg(err, API_TEXT_MAX, -errno, "%s: %s", path,
 		    strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
 		return errmsg(err, API_TEXT_MAX, -EINVAL, "%s: not a file; give "
-		    "it a linux-image package, a tar, a vmlinuz or a vmlinux",
+		    "it a package of a kernel, a tar, a vmlinuz or a vmlinux",
 		    path);
-	return steal_fd(&fd);
+	n = pread(fd, head, sizeof(head), 0);
+	if (n < 0)
+		n = 0;
+	r = kernel_arch_check(path, head, (size_t)n, err, API_TEXT_MAX);
+	if (r < 0)
+		return r;
+	*given = (struct given){ path, steal_fd(&fd), S_ISREG(st.st_mode),
+		kernel_file_kind(head, (size_t)n) };
+	return 0;
 }
 
 /* The release that the bzImage behind FD names, or "". */
@@ -114,9 +124,8 @@ find_modules(int fd, const char *path, enum kernel_file kind,
 	return 0;
 }
 
-/* PATH NULL: the running kernel. */
 struct kernel_paths {
-	const char *path, *modules;
+	const char *kernel, *modules;
 };
 
 static int
@@ -124,64 +133,147 @@ pack(const void *arg, int out, char *err, size_t err_size)
 {
 	const struct kernel_paths *paths = arg;
 
-	return kernel_pack(paths->path, paths->modules, out, err, err_size);
+	return kernel_pack(paths->kernel, paths->modules, out, err, err_size);
 }
 
+/* A kernel file, whose modules are MODULES or looked for. */
 static int
-start_packer(struct source_fd *source, const char *path, const char *modules,
-    char err[API_TEXT_MAX])
-{
-	const struct kernel_paths paths = { path, modules };
-
-	return source_fd_pack(source, pack, &paths, err);
-}
-
-/* PATH is a kernel file, open as FD. */
-static int
-pack_file(struct source_fd *source, int fd, const char *path,
-    enum kernel_file kind, const char *modules, char err[API_TEXT_MAX])
+pack_file(struct source_fd *source, const struct given *given,
+    const char *modules, char err[API_TEXT_MAX])
 {
 	char dir[PATH_MAX];
 	int r;
 
 	if (modules == NULL) {
-		r = find_modules(fd, path, kind, dir, err);
+		r = find_modules(given->fd, given->path, given->kind, dir, err);
 		if (r == 0)
 			modules = dir;
 		/* A vmlinux without modules has everything built in. */
-		else if (kind != KERNEL_FILE_ELF ||
-		    kernel_file_release(path) == NULL)
+		else if (given->kind != KERNEL_FILE_ELF ||
+		    kernel_file_release(given->path) == NULL)
 			return r;
 	}
-	return start_packer(source, path, modules, err);
+	return source_fd_pack(source, pack, &(struct kernel_paths){ given->path,
+	    modules }, err);
+}
+
+/* The tree ROOT, or with a RELEASE the kernel of that in it. */
+static int
+pack_tree(struct source_fd *source, const char *root, const char *release,
+    char err[API_TEXT_MAX])
+{
+	struct kernel_tree tree;
+	int r = kernel_tree_find(root, release, &tree, err, API_TEXT_MAX);
+
+	if (r < 0)
+		return r;
+	return source_fd_pack(source, pack, &(struct kernel_paths){ tree.kernel,
+	    tree.modules }, err);
+}
+
+static int
+pack_host(struct source_fd *source, char err[API_TEXT_MAX])
+{
+	struct utsname u;
+
+	if (uname(&u) < 0)
+		return errmsg(err, API_TEXT_MAX, -errno, "uname: %s",
+		    strerror(errno));
+	return pack_tree(source, "", u.release, err);
+}
+
+static bool
+is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Adds the package PATH to the tar. */
+static int
+put_package(const struct tar_out *tar, const char *path,
+    char err[API_TEXT_MAX])
+{
+	struct given given = { .fd = -1 };
+	const char *slash = strrchr(path, '/');
+	char name[100];
+	int r = open_file(path, &given, err);
+
+	if (r < 0)
+		return r;
+	if (given.kind != KERNEL_FILE_ARCHIVE || !given.seekable)
+		r = errmsg(err, API_TEXT_MAX, -EINVAL, "%s: not a package: with "
+		    "more than one PATH, each has to be one", path);
+	/* The name is for errors alone. */
+	snprintf(name, sizeof(name), "%s", slash == NULL ? path : slash + 1);
+	if (r == 0 && (r = tar_out_file(tar, "packages", name, given.fd)) < 0)
+		(void)errmsg(err, API_TEXT_MAX, r, "%s: %s", path,
+		    strerror(-r));
+	close_fdp(&given.fd);
+	return r;
+}
+
+/*
+ * In memory, not through a pipe: the import reads again where modules have
+ * unusual names.
+ */
+static int
+pack_packages(struct source_fd *source, char *const *paths,
+    char err[API_TEXT_MAX])
+{
+	_cleanup_close_ int fd = memfd_create("packages", MFD_CLOEXEC);
+	const struct tar_out tar = { fd, err, API_TEXT_MAX };
+	int r = 0;
+
+	for (; r == 0 && fd >= 0 && *paths != NULL; paths++)
+		r = put_package(&tar, *paths, err);
+	if (r < 0)
+		return r;
+	if (fd < 0 || tar_out_end(&tar) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return errmsg(err, API_TEXT_MAX, -errno, "cannot hold the "
+		    "packages: %s", strerror(errno));
+	source->fd = steal_fd(&fd);
+	return 0;
+}
+
+/* What PATH is, for which --modules is of no use; or NULL. */
+static const char *
+finds_modules(char *const *paths, bool dir)
+{
+	return paths[1] != NULL ? "more than one PATH" :
+	    strcmp(paths[0], "host") == 0 ? "host" : dir ? "a directory" : NULL;
 }
 
 int
-kernel_source_open(struct source_fd *source, const char *path,
+kernel_source_open(struct source_fd *source, char *const *paths,
     const char *modules, char err[API_TEXT_MAX])
 {
-	_cleanup_close_ int fd = -1;
-	uint8_t head[HEAD_BYTES];
-	enum kernel_file kind;
-	ssize_t n;
+	bool dir = paths[1] == NULL && is_dir(paths[0]);
+	const char *what = finds_modules(paths, dir);
+	struct given given = { .fd = -1 };
+	int r;
 
 	*source = (struct source_fd)SOURCE_FD_NONE;
-	if (strcmp(path, "host") == 0) {
-		if (modules != NULL)
-			return errmsg(err, API_TEXT_MAX, -EINVAL, "host: finds "
-			    "its own modules; leave --modules out");
-		return start_packer(source, NULL, NULL, err);
-	}
-	fd = open_file(path, err);
-	if (fd < 0)
-		return fd;
-	n = pread(fd, head, sizeof(head), 0);
-	kind = kernel_file_kind(head, n > 0 ? (size_t)n : 0);
-	if (kind != KERNEL_FILE_ARCHIVE)
-		return pack_file(source, fd, path, kind, modules, err);
-	if (modules != NULL)
-		return errmsg(err, API_TEXT_MAX, -EINVAL, "%s: not a vmlinuz or "
-		    "vmlinux, so --modules does not apply", path);
-	source->fd = steal_fd(&fd);
-	return 0;
+	if (modules != NULL && what != NULL)
+		return errmsg(err, API_TEXT_MAX, -EINVAL, "%s: brings its own "
+		    "modules; leave --modules out", what);
+	if (paths[1] != NULL)
+		return pack_packages(source, paths, err);
+	if (strcmp(paths[0], "host") == 0)
+		return pack_host(source, err);
+	if (dir)
+		return pack_tree(source, paths[0], NULL, err);
+	r = open_file(paths[0], &given, err);
+	if (r < 0)
+		return r;
+	if (given.kind == KERNEL_FILE_ARCHIVE && modules == NULL)
+		source->fd = steal_fd(&given.fd);
+	else if (given.kind == KERNEL_FILE_ARCHIVE)
+		r = errmsg(err, API_TEXT_MAX, -EINVAL, "%s: not a vmlinuz or "
+		    "vmlinux, so --modules does not apply", paths[0]);
+	else
+		r = pack_file(source, &given, modules, err);
+	close_fdp(&given.fd);
+	return r;
 }

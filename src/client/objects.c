@@ -47,15 +47,31 @@ objects_show(struct client *client, const struct args *args,
 	    kind->fields, args_has(args, FLAG_JSON), time(NULL)));
 }
 
+static bool
+is_false(const cJSON *object, const char *member)
+{
+	return cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(object, member));
+}
+
 /* What OBJECT, if it is a kernel, cannot be used for. */
 static void
 warn_of_limits(const struct client *client, const char *name,
     const cJSON *object)
 {
-	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(object, "vsock")))
+	const cJSON *vmlinuz = cJSON_GetObjectItemCaseSensitive(object,
+	    "vmlinuz_bytes");
+
+	if (is_false(object, "vsock"))
 		complain("%s: %s: has no vmw_vsock_virtio_transport: it boots "
 		    "under QEMU, not under Firecracker",
 		    client->command->name, name);
+	if (is_false(object, "acpi"))
+		complain("%s: %s: has no CONFIG_ACPI: it boots under "
+		    "Firecracker, not under QEMU", client->command->name, name);
+	if (is_false(object, "pvh") && cJSON_IsNumber(vmlinuz) &&
+	    vmlinuz->valuedouble <= 0)
+		complain("%s: %s: has no CONFIG_PVH: it boots under "
+		    "Firecracker, not under QEMU", client->command->name, name);
 }
 
 int

@@ -36,6 +36,7 @@ static const struct field kernel_fields[] = {
 	{ "initrd_bytes", "INITRD", FIELD_BYTES },
 	{ "pvh", NULL, FIELD_BOOL },
 	{ "vsock", NULL, FIELD_BOOL },
+	{ "acpi", NULL, FIELD_BOOL },
 	{ "created", "AGE", FIELD_AGE },
 	{ NULL, NULL, FIELD_TEXT },
 };
@@ -400,7 +401,7 @@ cmd_kernel_import(struct client *client, const struct args *args)
 		name = "default";
 	if (!good_name(client, name))
 		return EXIT_FAILED;
-	if (kernel_source_open(&source, args->words[0],
+	if (kernel_source_open(&source, args->words,
 	    args_value(args, FLAG_MODULES), err) < 0) {
 		complain("kernel import: %s", err);
 		return EXIT_FAILED;

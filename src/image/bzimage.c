@@ -114,10 +114,6 @@ bzimage_extract(const struct bzimage *image, struct codec_sink *sink,
 		len -= 4;
 	sink->limit_bytes = image->vmlinux_len;
 	rc = codec_decode(image->codec, image->payload, len, sink);
-	if (rc == -ENOTSUP)
-		return errmsg(err, err_size, rc,
-		    "kernel is compressed with %s, which banger cannot decompress (it has gzip, xz, lzma, zstd and lz4): give an uncompressed vmlinux",
-		    name);
 	if (rc == -EFBIG || (rc == 0 &&
 	    sink->written_bytes != image->vmlinux_len))
 		rc = -EBADMSG;

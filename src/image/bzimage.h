@@ -36,8 +36,8 @@ int	 bzimage_parse(const uint8_t *buf, size_t len, struct bzimage *out,
  * Decompresses the payload into SINK, whose limit is set here to the claimed
  * length. What comes out has exactly that length; whether it is an ELF file
  * is vmlinux_check()'s to say (elf64.h). 0; -EBADMSG for a damaged payload;
- * -EFBIG for a claim above VMLINUX_BYTES_MAX; -ENOTSUP for a compression this
- * build does not have (ERR names it); -ENOMEM; or what the sink returned.
+ * -EFBIG for a claim above VMLINUX_BYTES_MAX; -ENOTSUP for an unknown
+ * compression; -ENOMEM; or what the sink returned.
  */
 int	 bzimage_extract(const struct bzimage *, struct codec_sink *sink,
     char *err, size_t err_size);

@@ -6,6 +6,7 @@
  */
 #include "image/codec.h"
 
+#include <bzlib.h>
 #include <lz4.h>
 #include <lzma.h>
 #include <stdbool.h>
@@ -14,9 +15,11 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "image/lzo.h"
 #include "privsep/util.h"
 
-#define CHUNK_BYTES	(256U << 10)
+/* A piece of output; a block of lzo's has to fit. */
+#define CHUNK_BYTES	LZO_BLOCK_BYTES
 
 /*
  * The kernel's build uses dictionaries up to 128 MiB (scripts/xz_wrap.sh,
@@ -117,6 +120,51 @@ decode_gzip(const uint8_t *buf, size_t len, uint8_t *chunk,
 		return -ENOMEM;
 	rc = inflate_all(&z, buf, len, chunk, sink);
 	inflateEnd(&z);
+	return rc;
+}
+
+/* bzip2 counts in 32 bits. */
+static int
+bzip2_all(bz_stream *bz, const uint8_t *buf, size_t len, uint8_t *chunk,
+    struct codec_sink *sink)
+{
+	for (;;) {
+		unsigned piece = len > CHUNK_BYTES ? CHUNK_BYTES :
+		    (unsigned)len;
+		int rc, brc;
+
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr): it has no const */
+		bz->next_in = (char *)(uintptr_t)buf;
+		bz->avail_in = piece;
+		bz->next_out = (char *)chunk;
+		bz->avail_out = CHUNK_BYTES;
+		brc = BZ2_bzDecompress(bz);
+		if (brc == BZ_MEM_ERROR)
+			return -ENOMEM;
+		if (brc != BZ_OK && brc != BZ_STREAM_END)
+			return -EBADMSG;
+		rc = emit(sink, chunk, CHUNK_BYTES - bz->avail_out);
+		if (rc < 0 || brc == BZ_STREAM_END)
+			return rc;
+		piece -= bz->avail_in;
+		if (piece == 0 && bz->avail_out == CHUNK_BYTES)
+			return -EBADMSG;
+		buf += piece;
+		len -= piece;
+	}
+}
+
+static int
+decode_bzip2(const uint8_t *buf, size_t len, uint8_t *chunk,
+    struct codec_sink *sink)
+{
+	bz_stream bz = { 0 };
+	int rc;
+
+	if (BZ2_bzDecompressInit(&bz, 0, 0) != BZ_OK)
+		return -ENOMEM;
+	rc = bzip2_all(&bz, buf, len, chunk, sink);
+	BZ2_bzDecompressEnd(&bz);
 	return rc;
 }
 
@@ -241,6 +289,19 @@ decode_lz4(const uint8_t *buf, size_t len, char *block,
 	return rc;
 }
 
+static int
+decode_lzo(const uint8_t *buf, size_t len, uint8_t *block,
+    struct codec_sink *sink)
+{
+	struct lzop lzop;
+	size_t n = 0;
+	int rc = lzop_open(buf, len, &lzop);
+
+	while (rc == 0 && (rc = lzop_block(&lzop, block, &n)) == 0 && n > 0)
+		rc = emit(sink, block, n);
+	return rc;
+}
+
 int
 codec_decode(enum codec codec, const uint8_t *buf, size_t len,
     struct codec_sink *sink)
@@ -265,8 +326,9 @@ codec_decode(enum codec codec, const uint8_t *buf, size_t len,
 	case CODEC_ZSTD:
 		return decode_zstd(buf, len, chunk, sink);
 	case CODEC_BZIP2:
+		return decode_bzip2(buf, len, chunk, sink);
 	case CODEC_LZO:
-		return -ENOTSUP;
+		return decode_lzo(buf, len, chunk, sink);
 	}
 	return -EINVAL;
 }

@@ -9,17 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * In the order of the kernel's own list (lib/decompress.c). BZIP2 and LZO are
- * recognised only, to be able to say what is missing.
- */
+/* In the order of the kernel's own list (lib/decompress.c). */
 enum codec {
 	CODEC_NONE,
 	CODEC_GZIP,
 	CODEC_BZIP2,
 	CODEC_LZMA,
 	CODEC_XZ,
-	CODEC_LZO,
+	CODEC_LZO,		/* an lzop file */
 	CODEC_LZ4,		/* the legacy frame, `lz4 -l` */
 	CODEC_ZSTD,
 };
@@ -50,8 +47,7 @@ const char *codec_name(enum codec);
  * except with CODEC_LZ4, whose legacy frame has no end mark: there BUF must
  * end where the frame ends. CODEC_NONE copies.
  * 0; -EBADMSG when the bytes are not such a stream or end early; -EFBIG when
- * the output crosses the limit; -ENOTSUP for a codec that is recognised only;
- * -ENOMEM; or what SINK.write returned.
+ * the output crosses the limit; -ENOMEM; or what SINK.write returned.
  */
 int	 codec_decode(enum codec, const uint8_t *buf, size_t len,
     struct codec_sink *sink);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "privsep/util.h"
 
 /* xen/include/public/elfnote.h; the note's owner is "Xen". */
@@ -105,9 +106,12 @@ align4(uint64_t n)
 	return (n + 3) & ~(uint64_t)3;
 }
 
-/* Looks for the Xen note in one PT_NOTE segment: {namesz, descsz, type}. */
+/*
+ * Looks for the Xen note in one PT_NOTE segment: {namesz, descsz, type}; its
+ * descriptor is the entry point.
+ */
 static bool
-segment_has_pvh_note(const uint8_t *p, uint64_t len)
+find_pvh_note(const uint8_t *p, uint64_t len, uint32_t *entry)
 {
 	Elf64_Nhdr note;
 
@@ -121,44 +125,70 @@ segment_has_pvh_note(const uint8_t *p, uint64_t len)
 			return false;
 		if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY &&
 		    note.n_namesz == 4 && note.n_descsz >= 4 &&
-		    memcmp(p + sizeof(note), "Xen", 4) == 0)
+		    memcmp(p + sizeof(note), "Xen", 4) == 0) {
+			*entry = get_le32(p + sizeof(note) + 4);
 			return true;
+		}
 		p += size;
 		len -= size;
 	}
 	return false;
 }
 
-int
-vmlinux_check(const uint8_t *buf, size_t len, struct vmlinux_info *out)
+/* Whether the physical address AT lies in what is loaded from the file. */
+static bool
+is_loaded(const struct elf64 *elf, uint64_t at)
 {
-	struct vmlinux_info info = { 0 };
-	struct elf64 elf;
 	Elf64_Phdr ph;
-	bool loads = false;
 
-	if (elf64_open(buf, len, &elf) < 0 ||
-	    (elf.header.e_type != ET_EXEC && elf.header.e_type != ET_DYN))
-		return -EBADMSG;
-	for (unsigned i = 0; elf64_segment(&elf, i, &ph); i++) {
+	for (unsigned i = 0; elf64_segment(elf, i, &ph); i++)
+		if (ph.p_type == PT_LOAD && at >= ph.p_paddr &&
+		    at - ph.p_paddr < ph.p_filesz)
+			return true;
+	return false;
+}
+
+/* Segments of the file, and the entry point for PVH. */
+static int
+check_segments(const struct elf64 *elf, uint32_t *pvh_entry, bool *pvh)
+{
+	bool loads = false;
+	Elf64_Phdr ph;
+
+	for (unsigned i = 0; elf64_segment(elf, i, &ph); i++) {
 		const uint8_t *p;
 
 		if (ph.p_type != PT_LOAD && ph.p_type != PT_NOTE)
 			continue;
-		p = elf64_range(&elf, ph.p_offset, ph.p_filesz);
+		p = elf64_range(elf, ph.p_offset, ph.p_filesz);
 		if (p == NULL)
 			return -EBADMSG;
 		if (ph.p_type == PT_NOTE) {
-			info.pvh |= segment_has_pvh_note(p, ph.p_filesz);
+			*pvh |= find_pvh_note(p, ph.p_filesz, pvh_entry);
 			continue;
 		}
 		if (ph.p_memsz < ph.p_filesz)
 			return -EBADMSG;
 		loads = true;
 	}
-	if (!loads)
+	return loads ? 0 : -EBADMSG;
+}
+
+int
+vmlinux_check(const uint8_t *buf, size_t len, struct vmlinux_info *out)
+{
+	struct vmlinux_info info = { 0 };
+	uint32_t pvh_entry = 0;
+	struct elf64 elf;
+
+	if (elf64_open(buf, len, &elf) < 0 ||
+	    (elf.header.e_type != ET_EXEC && elf.header.e_type != ET_DYN) ||
+	    check_segments(&elf, &pvh_entry, &info.pvh) < 0)
 		return -EBADMSG;
 	info.entry = elf.header.e_entry;
+	info.pvh = info.pvh && is_loaded(&elf, pvh_entry);
+	if (!info.pvh && !is_loaded(&elf, info.entry))
+		return -ENOEXEC;
 	*out = info;
 	return 0;
 }

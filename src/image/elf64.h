@@ -47,9 +47,9 @@ int	 elf64_section(const struct elf64 *, const char *name,
     const uint8_t **data, size_t *len);
 
 /*
- * What a VMM needs to know of a vmlinux. PVH: it has the note
- * XEN_ELFNOTE_PHYS32_ENTRY, an entry point for a loader that has no bzImage
- * header to go by (docs/misc/pvh.pandoc of Xen).
+ * What a VMM needs to know of a vmlinux. ENTRY, a physical address, is where 64
+ * bits begin. PVH: it has the note XEN_ELFNOTE_PHYS32_ENTRY, an entry point for
+ * a loader that has no bzImage header to go by (docs/misc/pvh.pandoc of Xen).
  */
 struct vmlinux_info {
 	uint64_t	entry;
@@ -59,7 +59,8 @@ struct vmlinux_info {
 /*
  * Checks that BUF is a kernel to load: ET_EXEC or ET_DYN, at least one
  * PT_LOAD, each PT_LOAD inside the file and no larger in the file than in
- * memory. 0 and *OUT, or -EBADMSG.
+ * memory; and that it has an entry point, PVH or the other, in what is loaded.
+ * 0 and *OUT; -EBADMSG; -ENOEXEC when it is the entry point that is missing.
  */
 int	 vmlinux_check(const uint8_t *buf, size_t len,
     struct vmlinux_info *out);

@@ -1,7 +1,8 @@
 /*
- * Scan the archive, extract the vmlinux, put the modules in order, write the
- * initrd. The parsers are elsewhere (kernel_scan, bzimage, elf64, modules);
- * this file decides what belongs together.
+ * Scan the archive, extract the vmlinux, check that a guest will find in it what
+ * it needs, put the modules in order, write the initrd. The parsers are elsewhere
+ * (kernel_scan, bzimage, elf64, kernel_config, modules); this file decides what
+ * belongs together.
  */
 #include "image/kernel_import.h"
 
@@ -13,6 +14,8 @@
 #include "image/cpio.h"
 #include "image/elf64.h"
 #include "image/errmsg.h"
+#include "image/kernel_arch.h"
+#include "image/kernel_config.h"
 #include "image/kernel_scan.h"
 #include "privsep/util.h"
 
@@ -89,8 +92,8 @@ banner_release(const struct map *m, char *out, size_t size)
 }
 
 /*
- * Whether a vmlinux with everything built in has the vsock driver: a driver's
- * name stands in its data (virtio_vsock_driver.driver.name).
+ * Whether a vmlinux has the vsock driver built in: a driver's name stands in
+ * its data (virtio_vsock_driver.driver.name).
  */
 static bool
 names_vsock(const struct map *m)
@@ -101,29 +104,61 @@ names_vsock(const struct map *m)
 	return memmem(m->base, m->len, name, sizeof(name)) != NULL;
 }
 
+/* Another architecture or a missing entry point, said clearly. */
+static int
+check_elf(struct import *im, const struct map *m)
+{
+	struct vmlinux_info info = { 0 };
+	int rc = kernel_arch_check("kernel", m->base, m->len, im->err,
+	    im->err_size);
+
+	if (rc < 0)
+		return rc;
+	rc = vmlinux_check(m->base, m->len, &info);
+	if (rc == -ENOEXEC)
+		return errmsg(im->err, im->err_size, -EBADMSG,
+		    "kernel's vmlinux has neither a PVH nor a 64-bit entry point");
+	if (rc < 0)
+		return errmsg(im->err, im->err_size, rc,
+		    "kernel's vmlinux is not a whole x86-64 ELF executable");
+	im->result.pvh = info.pvh;
+	return 0;
+}
+
+/* Keeps the configuration that is in M, rather than one of the archive. */
+static void
+find_config(struct import *im, const struct map *m)
+{
+	_cleanup_codec_buf_ struct codec_buf config = { 0 };
+
+	if (!kernel_config_extract(m->base, m->len, &config))
+		return;
+	codec_buf_free(&im->scan.config);
+	im->scan.config = config;
+	config = (struct codec_buf){ 0 };
+	/* Of this kernel, whatever that is called. */
+	im->scan.config_name[0] = '\0';
+}
+
 /* The vmlinux is in VMLINUX_FD: checks it, and learns what it can tell. */
 static int
 check_vmlinux(struct import *im)
 {
 	struct kernel_import_result *res = &im->result;
 	_cleanup_unmap_ struct map m = { 0 };
-	struct vmlinux_info info = { 0 };
 	int rc = map_file(im->vmlinux_fd, res->vmlinux_bytes, &m);
 
-	if (rc == 0)
-		rc = vmlinux_check(m.base, m.len, &info);
-	if (rc == -EBADMSG)
-		return errmsg(im->err, im->err_size, rc,
-		    "kernel's vmlinux is not a whole x86-64 ELF executable");
-	if (rc < 0)
+	if (rc < 0 && rc != -EBADMSG)
 		return errmsg(im->err, im->err_size, rc,
 		    "cannot read the vmlinux back: %s", strerror(-rc));
+	rc = check_elf(im, &m);
+	if (rc < 0)
+		return rc;
 	res->has_vmlinux = true;
-	res->pvh = info.pvh;
-	res->vsock = im->scan.release[0] == '\0' ? names_vsock(&m) :
-	    module_set_vsock(im->scan.set);
+	res->vsock = names_vsock(&m);
 	if (res->version[0] == '\0')
 		banner_release(&m, res->version, sizeof(res->version));
+	find_config(im, &m);
 	return 0;
 }
 
@@ -179,6 +214,9 @@ handle_kernel(struct import *im)
 	if (rc < 0)
 		return errmsg(im->err, im->err_size, rc,
 		    "cannot read the kernel back: %s", strerror(-rc));
+	rc = kernel_arch_check("kernel", m.base, m.len, im->err, im->err_size);
+	if (rc < 0)
+		return rc;
 	if (elf64_magic(m.base, m.len))
 		rc = take_vmlinux(im, &m);
 	else
@@ -205,8 +243,29 @@ settle_version(struct import *im)
 		    "kernel does not tell its version: name it boot/vmlinuz-VERSION");
 	if (release[0] == '\0' && (im->scan.is_deb || im->result.has_vmlinuz))
 		return errmsg(im->err, im->err_size, -ENOENT,
-		    "no modules (lib/modules/%s) beside the kernel", version);
+		    "no modules (lib/modules/%s) beside the kernel: give also the package that has them",
+		    version);
 	return 0;
+}
+
+/*
+ * Checks what is known of how the kernel was built. A configuration of another
+ * kernel, or a part of one, says nothing.
+ */
+static int
+check_config(struct import *im)
+{
+	const struct kernel_scan *scan = &im->scan;
+	const uint8_t *text = scan->config.data;
+	size_t len = scan->config.len;
+
+	im->result.acpi = true;
+	if (!kernel_config_whole(text, len) || (scan->config_name[0] != '\0' &&
+	    strcmp(scan->config_name, im->result.version) != 0))
+		return 0;
+	module_set_config(scan->set, text, len);
+	return kernel_config_check(text, len, im->result.version,
+	    &im->result.acpi, im->err, im->err_size);
 }
 
 /*
@@ -216,10 +275,8 @@ settle_version(struct import *im)
 static int
 order_modules(struct import *im, off_t start)
 {
-	if (im->scan.release[0] == '\0')
-		return 0;
 	for (int scans = 1;; scans++) {
-		int rc = module_set_order(im->scan.set, im->scan.release,
+		int rc = module_set_order(im->scan.set, im->result.version,
 		    im->order, &im->count, im->err, im->err_size);
 
 		if (rc != -EAGAIN || scans == SCANS_MAX)
@@ -227,7 +284,7 @@ order_modules(struct import *im, off_t start)
 		if (start < 0)
 			return errmsg(im->err, im->err_size, rc,
 			    "%s has modules of unusual names: give the archive as a file, not through a pipe",
-			    im->scan.release);
+			    im->result.version);
 		if (lseek(im->scan.in_fd, start, SEEK_SET) < 0)
 			return rc;
 		im->scan.again = true;
@@ -342,8 +399,13 @@ import(struct import *im, off_t start)
 	if (rc == 0)
 		rc = settle_version(im);
 	if (rc == 0)
+		rc = check_config(im);
+	if (rc == 0)
 		rc = order_modules(im, start);
-	return rc < 0 ? rc : write_initrd(im);
+	if (rc < 0)
+		return rc;
+	im->result.vsock |= module_set_vsock(im->scan.set);
+	return write_initrd(im);
 }
 
 int
@@ -372,6 +434,7 @@ kernel_import_archive(int in_fd, int agent_fd, int vmlinuz_fd,
 	im->err_size = err_size;
 	rc = import(im, lseek(in_fd, 0, SEEK_CUR));
 	module_set_free(set);
+	codec_buf_free(&im->scan.config);
 	if (rc == 0)
 		*result = im->result;
 	return rc;

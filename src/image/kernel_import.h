@@ -28,11 +28,12 @@ struct kernel_import_result {
 	bool		has_vmlinux;
 	bool		pvh;		/* vmlinux has a PVH entry point */
 	bool		vsock;		/* has the driver that Firecracker needs */
+	bool		acpi;		/* has, as far as is known, what QEMU needs */
 };
 
 /*
- * Imports the kernel in IN_FD: a Debian linux-image package, or a tar stream
- * (see kernel_scan.h), read from its offset to its end in one pass; only a
+ * Imports the kernel in IN_FD: a package of Debian, Fedora, Arch or Alpine, or
+ * a tar stream (see kernel_scan.h), read from its offset to its end in one pass; only a
  * seekable IN_FD is read again when a module of an unusual name turns out to
  * be needed. AGENT_FD is the executable that becomes /init, read with pread.
  * VMLINUZ_FD, VMLINUX_FD and INITRD_FD are empty regular files open for
@@ -40,10 +41,12 @@ struct kernel_import_result {
  * called with the bytes of IN_FD read so far.
  *
  * A kernel without any lib/modules is accepted only as a vmlinux in a tar:
- * such a kernel has everything built in. 0 and *RESULT; or -errno with a
+ * such a kernel has everything built in. One that is certain not to do as a
+ * guest's is refused: of another architecture, without an entry point, without
+ * a driver or an option; what is not known is let pass. 0 and *RESULT; or -errno with a
  * sentence for the user in ERR, *RESULT untouched, and what the three files
- * then contain is undefined: -EBADMSG bad input, -ENOENT no kernel or no
- * module that a guest needs, -ENOTSUP a compression not built in, -EFBIG
+ * then contain is undefined: -EBADMSG bad input, -ENOENT no kernel, or no
+ * module or option that a guest needs, -ENOTSUP an unknown compression, -EFBIG
  * beyond a bound, -EAGAIN a pipe that would have to be read again.
  */
 int	 kernel_import_archive(int in_fd, int agent_fd, int vmlinuz_fd,

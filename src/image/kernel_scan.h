@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "image/codec.h"
 #include "image/modules.h"
 
 #define KERNEL_RELEASE_MAX	128
@@ -33,16 +34,21 @@ struct kernel_scan {
 	char		 release[KERNEL_RELEASE_MAX];
 	/* what follows boot/vmlinu?-; "" when nothing does */
 	char		 name[KERNEL_RELEASE_MAX];
+	/* the kernel's configuration, if any, to be freed; and whose it is */
+	struct codec_buf config;
+	char		 config_name[KERNEL_RELEASE_MAX];
 };
 
 /*
- * Reads a Debian package (ar with data.tar{,.gz,.xz,.zst,.lzma}) or a tar
- * stream (plain, gzip, xz, lzma, zstd) to its end. Looked for are
- * boot/vmlinu[xz][-NAME], and below [usr/]lib/modules/RELEASE: vmlinuz,
- * modules.builtin and module files. 0; -EBADMSG for bytes that are no such
- * archive, cut short, or with more than one kernel or RELEASE in them; -EFBIG;
- * -ENOMEM; -errno of read(2) and write(2); or module_set_add()'s. ERR gets a
- * sentence.
+ * Reads to its end: a Debian package (ar with data.tar{,.gz,.xz,.zst,.lzma}), an
+ * RPM package (cpio, compressed likewise), a package of Arch or Alpine (tar, of
+ * several gzip members), a tar stream or cpio archive (plain, gzip, xz, lzma,
+ * zstd), or a tar of such packages as packages/NAME. Looked for are
+ * boot/vmlinu[xz][-NAME] and boot/config-RELEASE, and below
+ * [usr/]lib/modules/RELEASE: vmlinuz, config, modules.builtin and module files.
+ * 0; -EBADMSG for bytes that are no such archive, cut short, or with more than
+ * one kernel or RELEASE in them; -EFBIG; -ENOMEM; -errno of read(2) and
+ * write(2); or module_set_add()'s. ERR gets a sentence.
  */
 int	 kernel_scan(struct kernel_scan *, char *err, size_t err_size);
 

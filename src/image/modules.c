@@ -11,6 +11,8 @@
 #include "image/codec.h"
 #include "image/elf64.h"
 #include "image/errmsg.h"
+#include "image/kernel_arch.h"
+#include "image/kernel_config.h"
 
 /*
  * INCOMPLETE: something below is missing. It is not walked again, or a
@@ -27,22 +29,25 @@ enum { UNVISITED, ON_STACK, PLACED, INCOMPLETE };
  */
 static const struct {
 	const char	*name;
+	const char	*option;	/* that builds it; NULL: never asked for */
 	bool		 required;
 	bool		 late;
 } wanted[] = {
-	{ "virtio_mmio", true, false },	/* the transport of both VMMs */
-	{ "virtio_blk", true, false },	/* the root disk */
-	{ "crc32c_generic", false, false },
-	{ "ext4", true, false },	/* its file system */
-	{ "virtio_console", true, false }, /* the agent's link on QEMU */
-	{ MODULE_VSOCK, false, false },	/* on Firecracker */
-	{ "virtio_net", true, false },
-	{ "virtio_rng", false, true },
-	{ "virtio_pci", false, true },
-	{ "virtio_balloon", false, true },
-	{ "overlay", false, true },
-	{ "fuse", false, true },
-	{ "virtiofs", false, true },
+	/* The transport of both VMMs, the root disk. */
+	{ "virtio_mmio", "CONFIG_VIRTIO_MMIO", true, false },
+	{ "virtio_blk", "CONFIG_VIRTIO_BLK", true, false },
+	{ "crc32c_generic", NULL, false, false },
+	/* Its file system; the agent's link on QEMU, and on Firecracker. */
+	{ "ext4", "CONFIG_EXT4_FS", true, false },
+	{ "virtio_console", "CONFIG_VIRTIO_CONSOLE", true, false },
+	{ MODULE_VSOCK, "CONFIG_VIRTIO_VSOCKETS", false, false },
+	{ "virtio_net", "CONFIG_VIRTIO_NET", true, false },
+	{ "virtio_rng", NULL, false, true },
+	{ "virtio_pci", NULL, false, true },
+	{ "virtio_balloon", NULL, false, true },
+	{ "overlay", NULL, false, true },
+	{ "fuse", NULL, false, true },
+	{ "virtiofs", NULL, false, true },
 };
 
 /*
@@ -214,10 +219,6 @@ unpack(const char *name, const uint8_t *data, size_t len,
 		return errmsg(err, err_size, rc,
 		    "module %s is larger than %u MiB", name,
 		    MODULE_BYTES_MAX >> 20);
-	case -ENOTSUP:
-		return errmsg(err, err_size, rc,
-		    "module %s is compressed with %s, which banger cannot decompress",
-		    name, codec_name(codec));
 	default:
 		return errmsg(err, err_size, rc,
 		    "module %s cannot be decompressed (%s): %s", name,
@@ -241,6 +242,9 @@ module_set_add(struct module_set *set, const char *file_name,
 	if (set->count == MODULE_SET_MAX)
 		return errmsg(err, err_size, -EFBIG, "too many modules");
 	rc = unpack(m.name, data, len, &buf, err, err_size);
+	if (rc == 0)
+		rc = kernel_arch_check(m.name, buf.data, buf.len, err,
+		    err_size);
 	if (rc == 0 && module_info_parse(buf.data, buf.len, &m.info) < 0)
 		rc = errmsg(err, err_size, -EBADMSG,
 		    "module %s is damaged: not an x86-64 kernel module",
@@ -261,6 +265,7 @@ module_set_add(struct module_set *set, const char *file_name,
 void
 module_set_builtin(struct module_set *set, const char *text, size_t len)
 {
+	set->builtin_known = true;
 	while (len > 0) {
 		const char *end = memchr(text, '\n', len);
 		size_t line = end == NULL ? len : (size_t)(end - text);
@@ -273,6 +278,26 @@ module_set_builtin(struct module_set *set, const char *text, size_t len)
 					set->builtin |= UINT64_C(1) << i;
 		text += step;
 		len -= step;
+	}
+}
+
+void
+module_set_config(struct module_set *set, const uint8_t *text, size_t len)
+{
+	set->builtin_known = true;
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		if (wanted[i].option == NULL)
+			continue;
+		switch (kernel_config_option(text, len, wanted[i].option)) {
+		case OPTION_YES:
+			set->builtin |= UINT64_C(1) << i;
+			break;
+		case OPTION_MODULE:
+			set->modular |= UINT64_C(1) << i;
+			break;
+		case OPTION_NO:
+			break;
+		}
 	}
 }
 
@@ -400,6 +425,27 @@ place(struct walk *w, struct module *m)
 	return 0;
 }
 
+/* Whether it is certain that the kernel does without wanted module I. */
+static bool
+is_missing(const struct module_set *set, size_t i)
+{
+	return wanted[i].required && set->builtin_known &&
+	    !(set->builtin >> i & 1);
+}
+
+static int
+tell_missing(const struct module_set *set, const char *release, size_t i,
+    char *err, size_t err_size)
+{
+	if (set->modular >> i & 1)
+		return errmsg(err, err_size, -ENOENT,
+		    "kernel %s has %s=m, but its module %s is not here: give also the package that has it",
+		    release, wanted[i].option, wanted[i].name);
+	return errmsg(err, err_size, -ENOENT,
+	    "kernel %s has no %s (%s), neither as a module here nor built in; a guest needs it",
+	    release, wanted[i].name, wanted[i].option);
+}
+
 int
 module_set_order(struct module_set *set, const char *release,
     const struct module **order, size_t *count, char *err, size_t err_size)
@@ -419,11 +465,8 @@ module_set_order(struct module_set *set, const char *release,
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
 		struct module *m = find(set, wanted[i].name);
 
-		if (m == NULL && wanted[i].required &&
-		    !(set->builtin >> i & 1))
-			return errmsg(err, err_size, -ENOENT,
-			    "kernel %s has no module %s, neither as a file nor built in; a guest needs it",
-			    release, wanted[i].name);
+		if (m == NULL && is_missing(set, i))
+			return tell_missing(set, release, i, err, err_size);
 		if (m == NULL)
 			continue;
 		w.late = wanted[i].late;

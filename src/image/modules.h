@@ -63,6 +63,8 @@ struct module_set {
 	size_t		 count;
 	size_t		 bytes;
 	uint64_t	 builtin;	/* bit I: wanted module I is built in */
+	uint64_t	 modular;	/* bit I: it is built as a module */
+	bool		 builtin_known;	/* all that are built in are known */
 	char		 missing[MODULE_SET_MAX][MODULE_NAME_MAX];
 	size_t		 missing_count;
 };
@@ -81,13 +83,16 @@ bool	 module_set_wants(const struct module_set *, const char *name);
 /*
  * Adds the module file FILE_NAME with the contents DATA, decompressing it if
  * it is compressed. A second one of the same name is ignored. 0; -EBADMSG,
- * -EFBIG, -ENOTSUP, -ENOMEM with a sentence in ERR.
+ * -EFBIG, -ENOMEM with a sentence in ERR.
  */
 int	 module_set_add(struct module_set *, const char *file_name,
     const uint8_t *data, size_t len, char *err, size_t err_size);
 
 /* Takes note of modules.builtin (lines of paths): those need no file. */
 void	 module_set_builtin(struct module_set *, const char *text, size_t len);
+
+/* Likewise of a whole configuration (kernel_config.h). */
+void	 module_set_config(struct module_set *, const uint8_t *text, size_t len);
 
 /* Whether this kernel has MODULE_VSOCK, as a file or built in. */
 bool	 module_set_vsock(const struct module_set *);
@@ -98,7 +103,7 @@ bool	 module_set_vsock(const struct module_set *);
  * loaded after the guest is up (late) come last. RELEASE is the kernel they
  * must have been built for.
  * 0; -EBADMSG for a dependency cycle or another kernel's module; -ENOENT when
- * a required module is neither there nor built in; -EAGAIN when modules that
+ * a required module is certainly neither there nor built in; -EAGAIN when modules that
  * others depend on are not there: from then on module_set_wants() says yes to
  * them, so that the source may be read again. ERR names the module.
  */

@@ -513,6 +513,7 @@ fill_kernel_row(struct kernel_row *row, const struct making *making,
 	row->initrd_modules_bytes = result->initrd_modules_bytes;
 	row->pvh = result->pvh;
 	row->vsock = result->vsock;
+	row->acpi = result->acpi;
 	memcpy(row->agent, making->w->build_id, sizeof(row->agent));
 	row->created_s = worker_now_s();
 }

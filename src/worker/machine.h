@@ -240,10 +240,10 @@ void	 machine_stream(struct machine *m, uint32_t port,
 	    struct vsock_dial *dial, void (*fn)(void *arg, int fd), void *arg);
 
 /*
- * Whether a VM of VMM (enum vmm_kind) with KERNEL could be reached at all. 0,
- * or -1 with *F, which names MACHINE.
+ * Whether a VM of VMM (enum vmm_kind) with KERNEL could be started and reached at
+ * all. 0, or -1 with *F, which names MACHINE.
  */
-int	 machine_check_link(const char *machine, uint32_t vmm,
+int	 machine_check_kernel(const char *machine, uint32_t vmm,
 	    const struct kernel_row *kernel, struct failure *f);
 
 /* Writes the row. 0, or -errno and said in the log. */

@@ -80,13 +80,28 @@ machine_stream(struct machine *m, uint32_t port, struct vsock_dial *dial,
 		fn(arg, r);
 }
 
+/* What KERNEL lacks for VMM, or NULL. */
+static const char *
+lacks(uint32_t vmm, const struct kernel_row *kernel)
+{
+	if (vmm == VMM_FIRECRACKER)
+		return kernel->vsock ? NULL : "vsock, by which a guest of "
+		    "Firecracker is reached";
+	if (!kernel->acpi)
+		return "ACPI, by which a guest of QEMU finds its devices";
+	return kernel->pvh || kernel->vmlinuz_bytes > 0 ? NULL :
+	    "PVH entry point, at which QEMU starts a vmlinux";
+}
+
 int
-machine_check_link(const char *machine, uint32_t vmm,
+machine_check_kernel(const char *machine, uint32_t vmm,
     const struct kernel_row *kernel, struct failure *f)
 {
-	if (vmm != VMM_FIRECRACKER || kernel->vsock)
+	const char *what = lacks(vmm, kernel);
+
+	if (what == NULL)
 		return 0;
-	return failure_set(f, FAIL_INVALID, "VM %s: kernel %s: has no vsock, by "
-	    "which a guest of Firecracker is reached; import another, or set "
-	    "vmm to qemu", machine, kernel->name);
+	return failure_set(f, FAIL_INVALID, "VM %s: kernel %s: has no %s; "
+	    "import another, or set vmm to %s", machine, kernel->name, what,
+	    vmm == VMM_FIRECRACKER ? "qemu" : "firecracker");
 }

@@ -544,7 +544,7 @@ machine_startable(struct machine *m, struct failure *f)
 		    "vmlinux, and Firecracker boots nothing else; import "
 		    "another, or set vmm to qemu", m->row.name,
 		    m->row.kernel);
-	if (machine_check_link(m->row.name, m->row.vmm, &kernel->row, f) < 0)
+	if (machine_check_kernel(m->row.name, m->row.vmm, &kernel->row, f) < 0)
 		return -1;
 	if (m->row.mem_mib > w->host_mem_mib)
 		return failure_set(f, FAIL_INVALID, "VM %s: memory: %u MiB is "

@@ -425,8 +425,8 @@ image_row_show(struct buf *buf, const char *key, const struct image_row *row,
 int
 kernel_row_read(const char *name, const cJSON *tree, struct kernel_row *out)
 {
-	/* Rows without the member are older: then it was required. */
-	struct kernel_row row = { .vsock = true };
+	/* Rows without the members are older: they were required, or not known. */
+	struct kernel_row row = { .vsock = true, .acpi = true };
 	const char *own_name, *kernel_version, *agent;
 	uint32_t version = 0;
 	const struct json_field fields[] = {
@@ -442,6 +442,7 @@ kernel_row_read(const char *name, const cJSON *tree, struct kernel_row *out)
 		    &row.initrd_modules_bytes },
 		{ "pvh", JSON_BOOL, true, 0, 0, &row.pvh },
 		{ "vsock", JSON_BOOL, false, 0, 0, &row.vsock },
+		{ "acpi", JSON_BOOL, false, 0, 0, &row.acpi },
 		{ "agent", JSON_TEXT, true, 0, 0, &agent },
 		{ "created_s", JSON_U64, true, 0, 0, &row.created_s },
 	};
@@ -470,6 +471,7 @@ kernel_row_write(struct buf *buf, const struct kernel_row *row)
 	json_number(buf, "initrd_modules_bytes", row->initrd_modules_bytes);
 	json_bool(buf, "pvh", row->pvh);
 	json_bool(buf, "vsock", row->vsock);
+	json_bool(buf, "acpi", row->acpi);
 	json_text(buf, "agent", row->agent);
 	json_number(buf, "created_s", row->created_s);
 	json_close(buf, '}');
@@ -488,6 +490,7 @@ kernel_row_show(struct buf *buf, const char *key, const struct kernel_row *row)
 	json_number(buf, "initrd_bytes", row->initrd_bytes);
 	json_bool(buf, "pvh", row->pvh);
 	json_bool(buf, "vsock", row->vsock);
+	json_bool(buf, "acpi", row->acpi);
 	put_time(buf, "created", row->created_s);
 	json_close(buf, '}');
 }

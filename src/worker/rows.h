@@ -85,6 +85,7 @@ struct kernel_row {
 	uint64_t initrd_modules_bytes;	/* the part that never changes */
 	bool pvh;
 	bool vsock;			/* has what Firecracker's link needs */
+	bool acpi;			/* by which QEMU's guests find devices */
 	char agent[64];			/* build_id of the executable in it */
 	uint64_t created_s;
 };

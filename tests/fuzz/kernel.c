@@ -6,7 +6,10 @@
 
 #include "image/bzimage.h"
 #include "image/elf64.h"
+#include "image/kernel_arch.h"
+#include "image/kernel_config.h"
 #include "image/kernel_import.h"
+#include "image/lzo.h"
 #include "image/modules.h"
 
 static void
@@ -61,8 +64,11 @@ static void
 elf(struct input *in)
 {
 	struct vmlinux_info info;
+	char err[256] = "";
 
 	(void)vmlinux_check(in->data, in->len, &info);
+	if (kernel_arch_check("it", in->data, in->len, err, sizeof(err)) < 0)
+		must(kernel_arch(in->data, in->len) != NULL && err[0] != '\0');
 }
 
 static void
@@ -81,6 +87,7 @@ module(struct input *in)
 	    module_set_order(set, "6.1.0", order, &n, err, sizeof(err)) == 0)
 		must(n <= MODULE_SET_MAX);
 	module_set_builtin(set, (const char *)in->data, in->len);
+	module_set_config(set, in->data, in->len);
 	module_set_free(set);
 }
 
@@ -93,6 +100,35 @@ codec(struct input *in)
 
 	(void)codec_decode(codec_of(in->data, in->len), in->data, in->len, &sink);
 	must(written <= sink.limit_bytes);
+}
+
+/* A configuration as it is, and as it stands in a kernel. */
+static void
+config(struct input *in)
+{
+	struct codec_buf buf = { 0 };
+	char err[256] = "";
+	bool acpi = false;
+
+	if (kernel_config_check(in->data, in->len, "6.1.0", &acpi, err,
+	    sizeof(err)) < 0)
+		must(err[0] != '\0');
+	if (kernel_config_extract(in->data, in->len, &buf))
+		must(buf.len <= KERNEL_CONFIG_MAX);
+	codec_buf_free(&buf);
+}
+
+/* A stream without lzop's checksums around it, into a room of any size. */
+static void
+lzo(struct input *in)
+{
+	size_t size = (size_t)take_u8(in) * 16, written = 0;
+	uint8_t *out = malloc(size + 1);
+
+	must(out != NULL);
+	if (lzo1x_decode(in->data, in->len, out, size, &written) == 0)
+		must(written <= size);
+	free(out);
 }
 
 static void
@@ -113,7 +149,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const parts[])(struct input *) = { archive, bzimage, elf,
-		module, codec, initrd };
+		module, codec, initrd, config, lzo };
 	struct input in = { data, len };
 	int fd = lowest_fd();
 

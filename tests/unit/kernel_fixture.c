@@ -6,6 +6,7 @@
 
 #include <elf.h>
 #include <sys/mman.h>
+#include <zlib.h>
 
 #include "kernel_payloads.h"
 
@@ -103,12 +104,74 @@ make_bzimage(enum codec codec)
 	poke(&b, 0x1fe, 0xaa55, 2);
 	memcpy(b.data + 0x202, "HdrS", 4);
 	poke(&b, 0x206, 0x020f, 2);
+	poke(&b, 0x236, 1, 2);		/* XLF_KERNEL_64 */
 	poke(&b, 0x20e, 0x600 - 0x200, 2);
 	memcpy(b.data + 0x600, version, sizeof(version));
 	poke(&b, 0x248, PAYLOAD_OFFSET, 4);
 	poke(&b, 0x24c, payload.len, 4);
 	append(&b, payload.data, payload.len);
 	return b;
+}
+
+static const char *const options[] = {
+	"BLK_DEV_INITRD", "BINFMT_ELF", "DEVTMPFS", "PROC_FS", "SYSFS",
+	"SERIAL_8250_CONSOLE", "INET", "UNIX98_PTYS", "EPOLL", "SIGNALFD",
+	"INOTIFY_USER", "ACPI", "VIRTIO_MMIO", "VIRTIO_MMIO_CMDLINE_DEVICES",
+	"VIRTIO_BLK", "VIRTIO_NET", "VIRTIO_CONSOLE", "VIRTIO_VSOCKETS",
+	"EXT4_FS",
+};
+
+/* Whether one of LINES is about CONFIG_NAME. */
+static bool
+has_line(const char *lines, const char *name)
+{
+	const char *at = lines;
+	size_t n = strlen(name);
+
+	for (; (at = strstr(at, "CONFIG_")) != NULL; at += 7)
+		if (strncmp(at + 7, name, n) == 0 &&
+		    (at[7 + n] == '=' || at[7 + n] == ' '))
+			return true;
+	return false;
+}
+
+struct bytes
+make_config(const char *lines)
+{
+	static const char head[] = "#\n# Automatically generated file; DO NOT "
+	    "EDIT.\n# Linux/x86 " FIXTURE_RELEASE " Kernel Configuration\n#\n";
+	struct bytes b = { 0 };
+	char line[64];
+
+	append(&b, head, strlen(head));
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (has_line(lines, options[i]))
+			continue;
+		assert_int_equal(format(line, sizeof(line), "CONFIG_%s=y\n",
+		    options[i]), 0);
+		append(&b, line, strlen(line));
+	}
+	append(&b, lines, strlen(lines));
+	return b;
+}
+
+/* gzip with one block that is stored. */
+void
+append_ikconfig(struct bytes *b, const struct bytes *config)
+{
+	size_t at;
+
+	assert_true(config->len < 65536);
+	append(b, "IKCFG_ST\x1f\x8b\x08\0\0\0\0\0\0\x03\x01", 19);
+	at = b->len;
+	append(b, "\0\0\0\0", 4);
+	poke(b, at, config->len, 2);
+	poke(b, at + 2, ~config->len, 2);
+	append(b, config->data, config->len);
+	at = b->len;
+	append(b, "\0\0\0\0\0\0\0\0IKCFG_ED", 16);
+	poke(b, at, crc32(0, config->data, (unsigned)config->len), 4);
+	poke(b, at + 4, config->len, 4);
 }
 
 struct bytes

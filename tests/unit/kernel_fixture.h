@@ -42,6 +42,15 @@ struct bytes compressed_vmlinux(enum codec);
 /* A bzImage of protocol 2.15 with the compressed vmlinux as its payload. */
 struct bytes make_bzimage(enum codec);
 
+/*
+ * A whole configuration: that of a kernel with all that a guest needs built in,
+ * but with the LINES after it, each of which replaces the one of its option.
+ */
+struct bytes make_config(const char *lines);
+
+/* Appends CONFIG to a vmlinux as CONFIG_IKCONFIG does. */
+void append_ikconfig(struct bytes *vmlinux, const struct bytes *config);
+
 /* A module with that .modinfo; a NULL leaves the field out. */
 struct bytes make_module(const char *name, const char *depends,
     const char *vermagic);

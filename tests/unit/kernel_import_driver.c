@@ -3,7 +3,7 @@
  * kernel_import_archive() on files, for tests and for a look at its result.
  * IN may be "-". The three outputs are created anew. With "--refresh BYTES
  * AGENT INITRD" it runs kernel_initrd_refresh_agent() instead, with "--pack
- * VMLINUZ|host MODULES|- OUT" kernel_pack().
+ * VMLINUZ MODULES|- OUT" kernel_pack().
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -53,9 +53,8 @@ pack(const char *vmlinuz, const char *modules, const char *out)
 
 	if (out_fd < 0)
 		return 2;
-	if (kernel_pack(strcmp(vmlinuz, "host") == 0 ? NULL : vmlinuz,
-	    strcmp(modules, "-") == 0 ? NULL : modules, out_fd, err,
-	    sizeof(err)) < 0) {
+	if (kernel_pack(vmlinuz, strcmp(modules, "-") == 0 ? NULL : modules,
+	    out_fd, err, sizeof(err)) < 0) {
 		fprintf(stderr, "%s\n", err);
 		return 1;
 	}
@@ -68,10 +67,10 @@ print_result(const struct kernel_import_result *r)
 	printf("version %s\nmodules %" PRIu32 "\nvmlinux_bytes %" PRIu64
 	    "\nvmlinuz_bytes %" PRIu64 "\ninitrd_bytes %" PRIu64
 	    "\ninitrd_modules_bytes %" PRIu64
-	    "\nvmlinuz %d\nvmlinux %d\npvh %d\nvsock %d\n",
+	    "\nvmlinuz %d\nvmlinux %d\npvh %d\nvsock %d\nacpi %d\n",
 	    r->version, r->module_count, r->vmlinux_bytes, r->vmlinuz_bytes,
 	    r->initrd_bytes, r->initrd_modules_bytes, r->has_vmlinuz,
-	    r->has_vmlinux, r->pvh, r->vsock);
+	    r->has_vmlinux, r->pvh, r->vsock, r->acpi);
 }
 
 static int

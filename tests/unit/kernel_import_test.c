@@ -308,6 +308,292 @@ test_unusual_dependency(void **state UNUSED)
 	end_import(&f);
 }
 
+/* Of the kernel in a package, as a distribution builds it. */
+static const struct {
+	const char *name;
+	const char *config;		/* lines; NULL: there is no file of it */
+	bool in_kernel;			/* it is in the vmlinux, not in a file */
+	const char *builtin;
+	const char *modules[8];
+	bool vsock;
+	const char *says;		/* NULL: it is imported */
+} built[] = {
+	{ "Debian cloud, 6.1", "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n"
+	    "CONFIG_VIRTIO_NET=m\nCONFIG_VIRTIO_CONSOLE=m\n"
+	    "CONFIG_VIRTIO_VSOCKETS=m\n"
+	    "# CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES is not set\n", false,
+	    "k/ext4.ko\n", { "virtio_mmio", "virtio_blk", "virtio_net",
+	    "virtio_console", "vmw_vsock_virtio_transport" }, true, NULL },
+	{ "Fedora 43, kernel-core and kernel-modules-core",
+	    "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_NET=m\n"
+	    "CONFIG_VIRTIO_VSOCKETS=m\n", false,
+	    "k/ext4.ko\nk/virtio_blk.ko\nk/virtio_console.ko\n",
+	    { "virtio_mmio", "virtio_net", "vmw_vsock_virtio_transport" },
+	    true, NULL },
+	{ "its kernel-core alone",
+	    "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_NET=m\n"
+	    "CONFIG_VIRTIO_VSOCKETS=m\n", false,
+	    "k/ext4.ko\nk/virtio_blk.ko\nk/virtio_console.ko\n", { NULL },
+	    false, "CONFIG_VIRTIO_MMIO=m, but its module virtio_mmio is not here" },
+	{ "CentOS Stream 10", "# CONFIG_VIRTIO_MMIO is not set\n"
+	    "# CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES is not set\n"
+	    "CONFIG_VIRTIO_BLK=m\nCONFIG_VIRTIO_NET=m\nCONFIG_EXT4_FS=m\n"
+	    "CONFIG_VIRTIO_CONSOLE=m\n", false, "k/virtio_pci.ko\n",
+	    { "virtio_blk", "virtio_net", "ext4", "virtio_console" }, false,
+	    "has no virtio_mmio (CONFIG_VIRTIO_MMIO)" },
+	{ "Arch, 6.4", "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n"
+	    "CONFIG_VIRTIO_NET=m\nCONFIG_VIRTIO_CONSOLE=m\n"
+	    "CONFIG_VIRTIO_VSOCKETS=m\nCONFIG_EXT4_FS=m\n", true,
+	    "k/virtio.ko\n", { "virtio_mmio", "virtio_blk", "virtio_net",
+	    "virtio_console", "vmw_vsock_virtio_transport", "ext4" }, true,
+	    NULL },
+	{ "Alpine virt, 6.6", "CONFIG_VIRTIO_BLK=m\nCONFIG_VIRTIO_NET=m\n"
+	    "CONFIG_VIRTIO_VSOCKETS=m\nCONFIG_EXT4_FS=m\n", false,
+	    "k/virtio_mmio.ko\nk/virtio_console.ko\n", { "virtio_blk",
+	    "virtio_net", "ext4", "vmw_vsock_virtio_transport" }, true, NULL },
+	{ "Ubuntu 24.04, linux-image and linux-modules",
+	    "CONFIG_VIRTIO_VSOCKETS=m\n", false, "k/ext4.ko\n"
+	    "k/virtio_mmio.ko\nk/virtio_blk.ko\nk/virtio_net.ko\n"
+	    "k/virtio_console.ko\n", { "vmw_vsock_virtio_transport" }, true,
+	    NULL },
+	{ "a configuration, but no modules.builtin", "", true, NULL,
+	    { "fuse" }, true, NULL },
+	{ "neither, so nothing is known", NULL, false, NULL, { "fuse" }, false,
+	    NULL },
+	{ "no configuration", NULL, false, "k/ext4.ko\n", { "virtio_blk" },
+	    false, "has no virtio_mmio (CONFIG_VIRTIO_MMIO)" },
+	{ "without ext4", "# CONFIG_EXT4_FS is not set\n", true,
+	    NULL, { "fuse" }, false, "has no ext4 (CONFIG_EXT4_FS)" },
+	{ "without devtmpfs", "# CONFIG_DEVTMPFS is not set\n", true, NULL,
+	    { "fuse" }, false, "built without CONFIG_DEVTMPFS, which a guest" },
+	{ "with a serial port that is a module", "CONFIG_SERIAL_8250=m\n"
+	    "CONFIG_SERIAL_8250_CONSOLE=n\n", true, NULL, { "fuse" }, false,
+	    "CONFIG_SERIAL_8250_CONSOLE" },
+	{ "without any way to find devices", "# CONFIG_ACPI is not set\n"
+	    "# CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES is not set\n", false, NULL,
+	    { "fuse" }, false, "built without CONFIG_ACPI, by which" },
+};
+
+/* The package of BUILT[I]. */
+static struct bytes
+make_built(size_t i)
+{
+	struct bytes tar = { 0 }, elf = make_vmlinux(), config = { 0 };
+
+	if (built[i].config != NULL)
+		config = make_config(built[i].config);
+	if (built[i].in_kernel)
+		append_ikconfig(&elf, &config);
+	else if (built[i].config != NULL)
+		tar_member(&tar, "boot/config-" FIXTURE_RELEASE, '0',
+		    config.data, config.len);
+	tar_member(&tar, "boot/vmlinux", '0', elf.data, elf.len);
+	if (built[i].builtin != NULL)
+		tar_member(&tar, "usr/" MODULES "modules.builtin", '0',
+		    built[i].builtin, strlen(built[i].builtin));
+	for (size_t n = 0; built[i].modules[n] != NULL; n++)
+		put_module(&tar, built[i].modules[n], "", MAGIC);
+	tar_end(&tar);
+	free_bytes(&elf);
+	free_bytes(&config);
+	return tar;
+}
+
+static void
+test_what_it_was_built_with(void **state UNUSED)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(built); i++) {
+		_cleanup_bytes_ struct bytes tar = make_built(i);
+		struct files f;
+		int rc = import_bytes(&f, &tar);
+
+		assert_case(rc == (built[i].says == NULL ? 0 : -ENOENT), i,
+		    err);
+		if (built[i].says != NULL)
+			assert_case(strstr(err, built[i].says) != NULL, i, err);
+		else
+			assert_case(f.result.vsock == built[i].vsock &&
+			    f.result.acpi, i, built[i].name);
+		end_import(&f);
+	}
+}
+
+/* Firecracker names its devices on the command line as well. */
+static void
+test_without_acpi(void **state UNUSED)
+{
+	_cleanup_bytes_ struct bytes elf = make_vmlinux(), tar = { 0 },
+	    config = make_config("# CONFIG_ACPI is not set\n");
+	struct files f;
+
+	append_ikconfig(&elf, &config);
+	tar_member(&tar, "boot/vmlinux", '0', elf.data, elf.len);
+	tar_end(&tar);
+	assert_int_equal(import_bytes(&f, &tar), 0);
+	assert_false(f.result.acpi);
+	assert_true(f.result.vsock);
+	end_import(&f);
+}
+
+/* A part of a configuration, or another kernel's, says nothing. */
+static void
+test_other_configs(void **state UNUSED)
+{
+	static const char *const names[] = { "boot/config-6.1.0-8-test",
+		"boot/config-" FIXTURE_RELEASE, "boot/config" };
+	_cleanup_bytes_ struct bytes elf = make_vmlinux(),
+	    config = make_config("# CONFIG_ACPI is not set\n"
+	    "CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=n\n");
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_bytes_ struct bytes tar = { 0 };
+
+		/* The second is cut off its first line that tells what it is. */
+		tar_member(&tar, names[i], '0', config.data + (i == 1 ? 40 : 0),
+		    config.len - (i == 1 ? 40 : 0));
+		tar_member(&tar, "boot/vmlinux", '0', elf.data, elf.len);
+		tar_end(&tar);
+		assert_case(try_bytes(&tar) == 0, i, err);
+	}
+}
+
+/* Another processor's kernel or module, or no way into it, is said so. */
+static void
+test_architectures(void **state UNUSED)
+{
+	static const struct {
+		const char *says;
+		size_t at;
+		uint64_t value;
+		unsigned n;
+	} elves[] = {
+		{ "kernel is for arm64", 18, 183, 2 },
+		{ "kernel is for riscv", 18, 243, 2 },
+		{ "neither a PVH nor a 64-bit entry", 24, 0x2000000, 8 },
+	};
+	_cleanup_bytes_ struct bytes i386 = make_bzimage(CODEC_GZIP),
+	    image = { 0 }, tar = { 0 }, arm = { 0 }, module, ppc = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(elves); i++) {
+		_cleanup_bytes_ struct bytes elf = make_vmlinux(), b = { 0 };
+
+		poke(&elf, 256 + 28, 17, 4);	/* no PVH note */
+		poke(&elf, elves[i].at, elves[i].value, elves[i].n);
+		tar_member(&b, "boot/vmlinux-1", '0', elf.data, elf.len);
+		tar_end(&b);
+		assert_case(try_bytes(&b) == -EBADMSG, i, err);
+		assert_case(strstr(err, elves[i].says) != NULL, i, err);
+	}
+	poke(&i386, 0x236, 0, 2);
+	tar_member(&tar, "boot/vmlinuz-1", '0', i386.data, i386.len);
+	tar_end(&tar);
+	assert_int_equal(try_bytes(&tar), -EBADMSG);
+	assert_non_null(strstr(err, "kernel is for i386"));
+
+	append(&image, "MZ", 2);
+	for (int i = 0; i < 100; i++)
+		append(&image, "\0\0\0\0\0\0\0", 7);
+	memcpy(image.data + 0x38, "ARM\x64", 4);
+	tar_member(&arm, "boot/vmlinuz-1", '0', image.data, image.len);
+	tar_end(&arm);
+	assert_int_equal(try_bytes(&arm), -EBADMSG);
+	assert_non_null(strstr(err, "kernel is for arm64"));
+
+	module = make_module("virtio", "", MAGIC);
+	poke(&module, 18, 21, 2);
+	tar_member(&ppc, MODULES "virtio.ko", '0', module.data, module.len);
+	tar_end(&ppc);
+	assert_int_equal(try_bytes(&ppc), -EBADMSG);
+	assert_non_null(strstr(err, "virtio is for ppc64"));
+}
+
+/* newc: a member of a cpio archive, as an rpm has it. */
+static void
+cpio_member(struct bytes *cpio, const char *path, const void *data, size_t len)
+{
+	char header[111];
+
+	/* Inode, mode, owner, links, time; the file's size; devices; name. */
+	assert_int_equal(format(header, sizeof(header), "070701%08x%08x%024x"
+	    "%08x%08x%032x%08x%08x", 1U, 0100644U, 1U, 0U, (unsigned)len, 0U,
+	    (unsigned)strlen(path) + 1, 0U), 0);
+	append(cpio, header, 110);
+	append(cpio, path, strlen(path) + 1);
+	append(cpio, "\0\0\0", (4 - cpio->len % 4) % 4);
+	append(cpio, data, len);
+	append(cpio, "\0\0\0", (4 - cpio->len % 4) % 4);
+}
+
+/* A lead, two headers without an entry, and what CPIO holds. */
+static struct bytes
+make_rpm(const struct bytes *cpio)
+{
+	static const uint8_t header[16] = { 0x8e, 0xad, 0xe8, 1, };
+	uint8_t lead[96] = { 0xed, 0xab, 0xee, 0xdb, 3, 0 };
+	struct bytes b = { 0 };
+
+	lead[79] = 5;
+	append(&b, lead, sizeof(lead));
+	append(&b, header, sizeof(header));
+	append(&b, header, sizeof(header));
+	append(&b, cpio->data, cpio->len);
+	return b;
+}
+
+/* A kernel-core and a kernel-modules-core, in one tar and alone. */
+static void
+test_packages(void **state UNUSED)
+{
+	_cleanup_bytes_ struct bytes k = make_bzimage(CODEC_ZSTD), core = { 0 },
+	    modules = { 0 }, tar = good_tar(), deb = make_deb(&tar),
+	    both = { 0 }, nested = { 0 }, one, two;
+	static const char *const names[] = { "virtio", "virtio_mmio",
+		"virtio_blk", "virtio_console", "fuse" };
+	struct files f;
+
+	cpio_member(&core, "./" MODULES "vmlinuz", k.data, k.len);
+	cpio_member(&core, "./" MODULES "modules.builtin", builtin,
+	    strlen(builtin));
+	cpio_member(&core, "TRAILER!!!", "", 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_bytes_ struct bytes m = make_module(names[i], i > 0 &&
+		    i < 4 ? "virtio" : "", MAGIC);
+		char path[100];
+
+		assert_int_equal(format(path, sizeof(path), "./" MODULES
+		    "kernel/%s.ko", names[i]), 0);
+		cpio_member(&modules, path, m.data, m.len);
+	}
+	cpio_member(&modules, "TRAILER!!!", "", 0);
+	one = make_rpm(&core);
+	two = make_rpm(&modules);
+	assert_int_equal(try_bytes(&one), -ENOENT);
+	assert_non_null(strstr(err, "CONFIG_VIRTIO_MMIO"));
+	assert_int_equal(try_bytes(&two), -ENOENT);
+	assert_non_null(strstr(err, "no kernel"));
+	tar_member(&both, "packages/kernel-core.rpm", '0', one.data, one.len);
+	tar_member(&both, "packages/modules.rpm", '0', two.data, two.len);
+	tar_end(&both);
+	assert_int_equal(import_bytes(&f, &both), 0);
+	check_good(&f);
+	end_import(&f);
+	/* A .deb has an archive in it as well; deeper than that is no package. */
+	tar_member(&nested, "packages/a.deb", '0', deb.data, deb.len);
+	tar_end(&nested);
+	assert_int_equal(import_bytes(&f, &nested), 0);
+	check_good(&f);
+	end_import(&f);
+	both.len = 0;
+	tar_member(&both, "packages/a.tar", '0', nested.data, nested.len);
+	tar_end(&both);
+	assert_int_equal(try_bytes(&both), -ENOENT);
+	both.len = 0;
+	tar_member(&both, "packages/cut.rpm", '0', one.data, one.len / 2);
+	tar_end(&both);
+	assert_int_equal(try_bytes(&both), -EBADMSG);
+	assert_non_null(strstr(err, "cut.rpm"));
+}
+
 static void
 test_wrong_contents(void **state UNUSED)
 {
@@ -613,6 +899,11 @@ main(void)
 		cmocka_unit_test(test_vmlinuz_among_the_modules),
 		cmocka_unit_test(test_kernel_without_modules),
 		cmocka_unit_test(test_unusual_dependency),
+		cmocka_unit_test(test_what_it_was_built_with),
+		cmocka_unit_test(test_without_acpi),
+		cmocka_unit_test(test_other_configs),
+		cmocka_unit_test(test_architectures),
+		cmocka_unit_test(test_packages),
 		cmocka_unit_test(test_wrong_contents),
 		cmocka_unit_test(test_not_an_archive),
 		cmocka_unit_test(test_truncated_anywhere),

@@ -2,18 +2,10 @@
  * What `kernel import` makes of the file it is given, before any of it goes to
  * the worker.
  */
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "client/kernel_source.h"
+#include "client/kernel_tree.h"
 
 static char dir[] = "/tmp/banger-source.XXXXXX";
 
@@ -24,6 +16,16 @@ in_dir(const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return path;
+}
+
+/* kernel_source_open() of up to two PATHs. */
+static int
+open_paths(struct source_fd *source, const char *one, const char *two,
+    const char *modules, char err[API_TEXT_MAX])
+{
+	char *paths[] = { (char *)(uintptr_t)one, (char *)(uintptr_t)two, NULL };
+
+	return kernel_source_open(source, paths, modules, err);
 }
 
 /* Creates NAME with LEN bytes, zeros but for TEXT at AT. */
@@ -80,7 +82,8 @@ refused(void **state)
 {
 	const struct { const char *path, *modules, *says; } rows[] = {
 		{ "/nonexistent", NULL, "No such file" },
-		{ dir, NULL, "not a file" },
+		{ dir, NULL, "lib/modules: not there" },
+		{ dir, dir, "leave --modules out" },
 		{ "/dev/null", NULL, "not a file" },
 		{ "host", dir, "leave --modules out" },
 		{ strdup(make("x.tar", "ustar", 257, 1024)), dir, "--modules" },
@@ -91,6 +94,8 @@ refused(void **state)
 		    "--modules DIR" },
 		{ strdup(make("vmlinuz-..", "HdrS", 0x202, 1024)), "/nonexistent",
 		    "/nonexistent" },
+		{ strdup(make("Image", "ARM\x64", 0x38, 1024)), NULL,
+		    "Image is for arm64" },
 	};
 	size_t i;
 
@@ -100,14 +105,14 @@ refused(void **state)
 		    SOURCE_FD_NONE;
 		char err[API_TEXT_MAX] = "";
 
-		if (kernel_source_open(&source, rows[i].path, rows[i].modules,
+		if (open_paths(&source, rows[i].path, NULL, rows[i].modules,
 		    err) == 0)
 			fail_msg("%s: accepted", rows[i].path);
 		if (strstr(err, rows[i].says) == NULL)
 			fail_msg("%s: says: %s", rows[i].path, err);
 		assert_null(strchr(err, '\n'));
 	}
-	for (i = 4; i < ARRAY_SIZE(rows); i++) {
+	for (i = 5; i < ARRAY_SIZE(rows); i++) {
 		unlink(rows[i].path);
 		free((void *)(uintptr_t)rows[i].path);
 	}
@@ -123,7 +128,7 @@ sources(void **state)
 	const char *path = make("x.deb", "!<arch>\n", 0, 4096);
 
 	(void)state;
-	assert_int_equal(kernel_source_open(&source, path, NULL, err), 0);
+	assert_int_equal(open_paths(&source, path, NULL, NULL, err), 0);
 	assert_int_equal(stat(path, &a), 0);
 	assert_int_equal(fstat(source.fd, &b), 0);
 	assert_int_equal(a.st_ino, b.st_ino);
@@ -134,12 +139,104 @@ sources(void **state)
 	unlink(path);
 
 	path = make("vmlinux-0.0-no", "\177ELF", 0, 4096);
-	assert_int_equal(kernel_source_open(&source, path, NULL, err), 0);
+	assert_int_equal(open_paths(&source, path, NULL, NULL, err), 0);
 	assert_int_equal(read_full(source.fd, block, sizeof(block)), 0);
 	assert_memory_equal(block + 257, "ustar", 6);
 	/* Closed before it is read to its end: the packer goes as well. */
 	source_fd_close(&source);
 	unlink(path);
+}
+
+/* Several packages become members of one tar, which can be read twice. */
+static void
+packages(void **state)
+{
+	char one[128], two[128], err[API_TEXT_MAX] = "", block[512];
+	struct source_fd source = SOURCE_FD_NONE;
+
+	(void)state;
+	snprintf(one, sizeof(one), "%s", make("a.rpm", "\xed\xab\xee\xdb", 0,
+	    700));
+	snprintf(two, sizeof(two), "%s", make("b.rpm", "\xed\xab\xee\xdb", 0,
+	    600));
+	assert_int_equal(open_paths(&source, one, two, NULL, err), 0);
+	assert_int_equal(lseek(source.fd, 0, SEEK_CUR), 0);
+	assert_int_equal(lseek(source.fd, 0, SEEK_END), 512 * 8);
+	assert_int_equal(pread(source.fd, block, 512, (off_t)512 * 3), 512);
+	assert_string_equal(block, "b.rpm");
+	assert_string_equal(block + 345, "packages");
+	source_fd_close(&source);
+	/* Each has to be one. */
+	assert_int_equal(open_paths(&source, one, dir, NULL, err), -EINVAL);
+	assert_int_equal(open_paths(&source, one, two, dir, err), -EINVAL);
+	assert_non_null(strstr(err, "leave --modules out"));
+	assert_int_equal(open_paths(&source, one, "/nonexistent", NULL, err),
+	    -ENOENT);
+	unlink(two);
+	make("b.rpm", "HdrS", 0x202, 1024);
+	assert_int_equal(open_paths(&source, one, two, NULL, err), -EINVAL);
+	assert_non_null(strstr(err, "b.rpm: not a package"));
+	unlink(one);
+	unlink(two);
+}
+
+static void
+put_dir(const char *name)
+{
+	assert_int_equal(mkdir(in_dir(name), 0700), 0);
+}
+
+/* Each layout that distributions have, and what is not one. */
+static void
+trees(void **state)
+{
+	struct kernel_tree tree;
+	char err[API_TEXT_MAX];
+
+	(void)state;
+	put_dir("t");
+	put_dir("t/boot");
+	put_dir("t/usr");
+	put_dir("t/usr/lib");
+	put_dir("t/usr/lib/modules");
+	assert_int_equal(kernel_tree_find(in_dir("t"), NULL, &tree, err,
+	    sizeof(err)), -ENOENT);
+	put_dir("t/usr/lib/modules/6.1-a");
+	assert_int_equal(kernel_tree_find(in_dir("t"), NULL, &tree, err,
+	    sizeof(err)), -ENOENT);
+	assert_non_null(strstr(err, "/boot/vmlinuz-6.1-a"));
+	/* Alpine's, beside which there is a link. */
+	make("t/boot/vmlinuz-virt", "HdrS", 0x202, 1024);
+	assert_int_equal(symlink("vmlinuz-virt", in_dir("t/boot/vmlinuz")), 0);
+	assert_int_equal(kernel_tree_find(in_dir("t"), NULL, &tree, err,
+	    sizeof(err)), 0);
+	assert_string_equal(tree.kernel, in_dir("t/boot/vmlinuz-virt"));
+	assert_string_equal(tree.modules, in_dir("t/usr/lib/modules/6.1-a"));
+	/* Fedora's and Arch's. */
+	make("t/usr/lib/modules/6.1-a/vmlinuz", "HdrS", 0x202, 1024);
+	assert_int_equal(kernel_tree_find(in_dir("t"), NULL, &tree, err,
+	    sizeof(err)), 0);
+	assert_string_equal(tree.kernel,
+	    in_dir("t/usr/lib/modules/6.1-a/vmlinuz"));
+	/* Debian's. */
+	make("t/boot/vmlinuz-6.1-a", "HdrS", 0x202, 1024);
+	assert_int_equal(kernel_tree_find(in_dir("t"), NULL, &tree, err,
+	    sizeof(err)), 0);
+	assert_string_equal(tree.kernel, in_dir("t/boot/vmlinuz-6.1-a"));
+	/* The directory of modules itself. */
+	make("t/usr/lib/modules/6.1-a/modules.builtin", "", 0, 1);
+	assert_int_equal(kernel_tree_find(in_dir("t/usr/lib/modules/6.1-a"),
+	    NULL, &tree, err, sizeof(err)), 0);
+	assert_string_equal(tree.modules, in_dir("t/usr/lib/modules/6.1-a"));
+	/* Two of them: one has to be named. */
+	put_dir("t/usr/lib/modules/6.1-b");
+	assert_int_equal(kernel_tree_find(in_dir("t"), NULL, &tree, err,
+	    sizeof(err)), -EEXIST);
+	assert_int_equal(kernel_tree_find(in_dir("t"), "6.1-a", &tree, err,
+	    sizeof(err)), 0);
+	assert_int_equal(kernel_tree_find(in_dir("t"), "6.1-c", &tree, err,
+	    sizeof(err)), -ENOENT);
+	assert_non_null(strstr(err, "lib/modules/6.1-c: not there"));
 }
 
 int
@@ -150,12 +247,14 @@ main(void)
 		cmocka_unit_test(releases),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(sources),
+		cmocka_unit_test(packages),
+		cmocka_unit_test(trees),
 	};
 	int failed;
 
 	if (mkdtemp(dir) == NULL)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(dir);
+	remove_with_rm(dir);
 	return failed;
 }

@@ -337,9 +337,12 @@ catalog_rows(void **state)
 	assert_string_equal(kernel_again.agent, "id");
 	assert_false(kernel_again.vsock);
 	/* As a row from before the member reads. */
+	assert_false(kernel_again.acpi);
 	cJSON_DeleteItemFromObject(tree, "vsock");
+	cJSON_DeleteItemFromObject(tree, "acpi");
 	assert_int_equal(kernel_row_read("k", tree, &kernel_again), 0);
 	assert_true(kernel_again.vsock);
+	assert_true(kernel_again.acpi);
 	assert_int_equal(kernel_row_read("l", tree, &kernel_again), -EINVAL);
 	cJSON_Delete(tree);
 	buf_free(&row);
