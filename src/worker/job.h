@@ -38,7 +38,7 @@ struct job_report {
 struct job_context {
 	const int *fds;
 	uint32_t nfds;
-	uint64_t argument;
+	uint64_t argument, file_max;
 	int pipe;
 	uint64_t reported;		/* bytes of the last progress record */
 	struct job_report report;	/* to be filled; sent when BODY is back */
@@ -64,6 +64,7 @@ struct job_spec {
 	int fds[JOB_FDS_MAX];		/* stay the caller's, which may close them */
 	uint32_t nfds;
 	uint64_t argument;
+	uint64_t file_max;		/* bytes of what it writes; 0: any */
 	/* Called in the worker; DONE once, unless cancelled before. */
 	void (*progress)(void *arg, uint64_t bytes);
 	void (*done)(void *arg, const struct job_report *report);

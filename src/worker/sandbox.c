@@ -53,6 +53,8 @@ static const uint64_t prctls[] = {
 	/* disks and images: sparse, copied in the kernel, synced */ \
 	ALLOW(ftruncate), ALLOW(fallocate), ALLOW(copy_file_range), \
 	ALLOW(fdatasync), \
+	/* how much room there is for them */ \
+	ALLOW(fstatfs), \
 	/* malloc */ \
 	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), \
 	ALLOW(madvise), ALLOW(mprotect), \
@@ -148,9 +150,12 @@ limit(int which, rlim_t value)
 }
 
 int
-job_confine(void)
+job_confine(uint64_t file_max)
 {
 	int r = limit(RLIMIT_CPU, JOB_CPU_S);
+
+	if (r == 0 && file_max > 0)
+		r = limit(RLIMIT_FSIZE, file_max);
 
 #ifndef BANGER_SANITIZE
 	/* ASan's shadow alone is larger. */
@@ -176,7 +181,7 @@ job_confine(void)
 	ALLOW(openat), ALLOW(open), ALLOW(close), ALLOW(renameat), \
 	ALLOW(newfstatat), ALLOW(fstat), ALLOW(fcntl), ALLOW(flock), \
 	ALLOW(read), ALLOW(pread64), ALLOW(write), ALLOW(pwrite64), \
-	ALLOW(ftruncate), ALLOW(fdatasync), \
+	ALLOW(ftruncate), ALLOW(fdatasync), ALLOW(fstatfs), \
 	/* the network */ \
 	ALLOW_ARG(socket, 0, families), ALLOW(connect), ALLOW(bind), \
 	ALLOW(sendto), ALLOW(recvfrom), ALLOW(recvmsg), ALLOW(getsockopt), \

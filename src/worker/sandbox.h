@@ -5,6 +5,8 @@
 #ifndef BANGER_WORKER_SANDBOX_H
 #define BANGER_WORKER_SANDBOX_H
 
+#include <stdint.h>
+
 /*
  * Confines the worker: files below STORE may be changed, resolv.conf's
  * directories read, nothing else opened. 0 or -errno.
@@ -12,10 +14,11 @@
 int	 worker_confine(int store);
 
 /*
- * Confines a job, in the child: no path at all, memory and time bounded, and
- * system calls that work on fds it has. 0 or -errno.
+ * Confines a job, in the child: no path at all, memory and time bounded, files of
+ * FILE_MAX bytes at most (0: any), and system calls that work on fds it has. 0 or
+ * -errno.
  */
-int	 job_confine(void);
+int	 job_confine(uint64_t file_max);
 
 /*
  * Confines the process that starts those which pull: blobs in directory BLOBS may

@@ -116,12 +116,12 @@ work_import_image(struct job_context *context)
 {
 	struct job_report *report = &context->report;
 	const struct image_file file = { .in = context->fds[0],
-		.out = context->fds[1], .config = context->fds[2],
-		.spool = context->fds[3] };
+		.out = { context->fds[1], context->file_max },
+		.config = context->fds[2], .spool = context->fds[3] };
 	int r = image_file_import(&file, job_progress, context,
 	    &report->image, report->text, sizeof(report->text));
 
-	if (r == 0 && fdatasync(file.out) < 0)
+	if (r == 0 && fdatasync(file.out.fd) < 0)
 		r = -errno;
 	return r;
 }
@@ -131,13 +131,14 @@ work_import_blobs(struct job_context *context)
 {
 	_cleanup_buf_ struct buf config = BUF_INIT(OCI_CONFIG_MAX);
 	struct job_report *report = &context->report;
-	int r = oci_blobs_import(context->fds + 2, context->nfds - 2,
-	    context->fds[0], job_progress, context, &config, &report->image,
+	const struct image_out out = { context->fds[0], context->file_max };
+	int r = oci_blobs_import(context->fds + 2, context->nfds - 2, &out,
+	    job_progress, context, &config, &report->image,
 	    report->text, sizeof(report->text));
 
 	if (r == 0)
 		r = write_full(context->fds[1], config.data, config.len);
-	if (r == 0 && fdatasync(context->fds[0]) < 0)
+	if (r == 0 && fdatasync(out.fd) < 0)
 		r = -errno;
 	return r;
 }
