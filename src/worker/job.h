@@ -64,7 +64,7 @@ struct job_spec {
 	int fds[JOB_FDS_MAX];		/* stay the caller's, which may close them */
 	uint32_t nfds;
 	uint64_t argument;
-	uint64_t file_max;		/* bytes of what it writes; 0: any */
+	uint64_t file_max;		/* bytes of the image it makes; 0: of none */
 	/* Called in the worker; DONE once, unless cancelled before. */
 	void (*progress)(void *arg, uint64_t bytes);
 	void (*done)(void *arg, const struct job_report *report);

@@ -26,7 +26,9 @@
 #include "worker/job.h"
 
 enum {
-	JOB_MEMORY_MIB = 768, JOB_CPU_S = 3600, JOB_NOFILE = JOB_FDS_MAX + 64,
+	/* An image's is bounded but for the window of its compression. */
+	JOB_MEMORY_MIB = 768, IMAGE_MEMORY_MIB = 256, JOB_CPU_S = 3600,
+	JOB_NOFILE = JOB_FDS_MAX + 64,
 	FETCH_MEMORY_MIB = 256, FETCH_CPU_S = 3600, FETCH_NOFILE = 640,
 };
 
@@ -160,7 +162,8 @@ job_confine(uint64_t file_max)
 #ifndef BANGER_SANITIZE
 	/* ASan's shadow alone is larger. */
 	if (r == 0)
-		r = limit(RLIMIT_AS, (rlim_t)JOB_MEMORY_MIB << 20);
+		r = limit(RLIMIT_AS, (rlim_t)(file_max > 0 ? IMAGE_MEMORY_MIB :
+		    JOB_MEMORY_MIB) << 20);
 #endif
 	if (r == 0)
 		r = limit(RLIMIT_NOFILE, JOB_NOFILE);

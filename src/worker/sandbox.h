@@ -14,9 +14,9 @@
 int	 worker_confine(int store);
 
 /*
- * Confines a job, in the child: no path at all, memory and time bounded, files of
- * FILE_MAX bytes at most (0: any), and system calls that work on fds it has. 0 or
- * -errno.
+ * Confines a job, in the child: no path at all, memory and time bounded, and system
+ * calls that work on fds it has. FILE_MAX is not 0 for one that makes an image: its
+ * files are no larger, and it needs less memory. 0 or -errno.
  */
 int	 job_confine(uint64_t file_max);
 
