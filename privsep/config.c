@@ -20,6 +20,10 @@
 #include "privsep/log.h"
 #include "privsep/util.h"
 
+/* Of image_max_size: what an empty one needs, and what ext4 is made for. */
+#define IMAGE_BYTES_MIN (UINT64_C(64) << 20)
+#define IMAGE_BYTES_MAX (UINT64_C(1) << 40)
+
 struct parser {
 	struct config *cfg;
 	char *err;
@@ -103,15 +107,14 @@ set_bytes(struct config *cfg, const char *value, const struct key *key)
 	uint64_t number;
 	int shift = 0;
 
-	(void)key;
 	if (suffix != NULL) {
 		shift = 10 * (int)(suffix - suffixes + 1);
 		len--;
 	}
 	if (format(digits, sizeof(digits), "%.*s", (int)len, value) < 0 ||
-	    parse_u64(digits, (UINT64_C(1) << 46) >> shift, &number) < 0)
+	    parse_u64(digits, key->limit >> shift, &number) < 0)
 		return -EINVAL;
-	cfg->default_disk_bytes = number << shift;
+	*(uint64_t *)(void *)((char *)cfg + key->offset) = number << shift;
 	return 0;
 }
 
@@ -248,11 +251,14 @@ static const struct key keys[] = {
 	{ NUMBER, "", "uid_base", set_number, AT(uid_base), INT32_MAX },
 	{ NUMBER, "", "uid_count", set_number, AT(uid_count), 65536 },
 	{ NUMBER, "", "start_timeout", set_number, AT(start_timeout_s), 3600 },
+	{ STRING | NUMBER, "", "image_max_size", set_bytes,
+	    AT(image_max_bytes), IMAGE_BYTES_MAX },
 	{ NUMBER, "vm_defaults", "vcpu", set_number, AT(default_vcpus),
 	    VCPU_MAX },
 	{ NUMBER, "vm_defaults", "memory_mib", set_number, AT(default_mem_mib),
 	    MEM_MIB_MAX },
-	{ STRING | NUMBER, "vm_defaults", "disk_size", set_bytes, 0, 0 },
+	{ STRING | NUMBER, "vm_defaults", "disk_size", set_bytes,
+	    AT(default_disk_bytes), UINT64_C(1) << 46 },
 };
 #undef AT
 
@@ -351,6 +357,7 @@ set_defaults(struct config *cfg)
 		.start_timeout_s = 90,
 		.default_vcpus = 2,
 		.default_mem_mib = 1024,
+		.image_max_bytes = UINT64_C(64) << 30,
 		.log_level = LOG_INFO,
 	};
 }
@@ -379,6 +386,8 @@ check_whole(const struct config *cfg)
 	if (check_vm_size(cfg->default_vcpus, cfg->default_mem_mib) < 0)
 		return "vm_defaults: vcpu is 1 or even and at most 32, "
 		    "memory_mib at least 64";
+	if (cfg->image_max_bytes < IMAGE_BYTES_MIN)
+		return "image_max_size is at least 64M";
 	if (cfg->start_timeout_s == 0)
 		return "start_timeout is at least 1 second";
 	if (cfg->uid_base < 1000 || cfg->uid_count < 2)

@@ -41,6 +41,7 @@ struct config {
 	uint32_t default_vcpus;
 	uint32_t default_mem_mib;
 	uint64_t default_disk_bytes;	/* 0: the image's own size, at least 8 GiB */
+	uint64_t image_max_bytes;	/* of one image that is imported */
 	uint32_t log_level;		/* enum log_level */
 };
 

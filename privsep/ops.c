@@ -88,6 +88,7 @@ act_hello(struct call *call)
 	reply->dns_port = call->monitor->names ? cfg->dns_port : 0;
 	reply->start_timeout_ms = cfg->start_timeout_s * 1000;
 	reply->default_disk_bytes = cfg->default_disk_bytes;
+	reply->image_max_bytes = cfg->image_max_bytes;
 	if (format(reply->store, sizeof(reply->store), "%s/store",
 	    cfg->state_dir) < 0)
 		return -ENAMETOOLONG;

@@ -112,6 +112,7 @@ struct hello_reply {
 	uint32_t start_timeout_ms;	/* from a VM's start to its agent's answer */
 	uint32_t pad;
 	uint64_t default_disk_bytes;
+	uint64_t image_max_bytes;	/* of one image that is imported */
 	char store[PATH_BYTES];		/* absolute path of the worker's directory */
 	char default_image[NAME_BYTES];
 	char default_kernel[NAME_BYTES];

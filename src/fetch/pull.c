@@ -11,6 +11,7 @@
 #include "base/hex.h"
 #include "fetch/registry.h"
 #include "image/errmsg.h"
+#include "image/room.h"
 
 enum {
 	AT_ONCE = 4,			/* blobs */
@@ -40,6 +41,7 @@ struct fetch {
 	int fd;				/* of HEX.part, locked */
 	uint64_t have;
 	uint64_t before;		/* of HAVE, when this try began */
+	struct room *room;
 	int64_t moved_ms;		/* when the last of it came */
 	struct digest digest;		/* of what is there */
 	unsigned int tries;
@@ -56,6 +58,7 @@ struct puller {
 	struct fetch fetches[1 + OCI_LAYERS_MAX];
 	uint32_t count;
 	int blobs, pipe;
+	struct room room;
 	int64_t told_ms;
 };
 
@@ -110,6 +113,14 @@ fail_blob(struct puller *p, const struct fetch *f, int error, const char *why)
 	return registry_fail(&p->registry, error, "blob %.19s: %s", digest, why);
 }
 
+static int
+fail_no_room(struct puller *p)
+{
+	return registry_fail(&p->registry, -ENOSPC, "no space left for its "
+	    "layers; free some in the state directory (a twentieth of its "
+	    "disk, or 1 GiB, stays free)");
+}
+
 /* ---- blobs in the directory ---- */
 
 static void
@@ -130,6 +141,22 @@ is_there(const struct puller *p, const struct oci_blob *blob)
 	blob_name(blob->sha256, "", name);
 	return fstatat(p->blobs, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISREG(st.st_mode) && (uint64_t)st.st_size == blob->size;
+}
+
+/* Bytes of BLOB that are still to come. */
+static uint64_t
+missing(const struct puller *p, const struct oci_blob *blob)
+{
+	char name[DIGEST_HEX + 8];
+	struct stat st;
+
+	if (is_there(p, blob))
+		return 0;
+	blob_name(blob->sha256, ".part", name);
+	if (fstatat(p->blobs, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (uint64_t)st.st_size > blob->size)
+		return blob->size;
+	return blob->size - (uint64_t)st.st_size;
 }
 
 /* Adds the bytes that are there already to the digest. 0 or -errno. */
@@ -232,7 +259,8 @@ take_blob(void *arg, const char *bytes, size_t len)
 	f->too_large = len > f->want.size - f->have;
 	if (f->too_large)
 		return false;
-	n = pwrite(f->fd, bytes, len, (off_t)f->have);
+	n = room_take(f->room, f->fd, len) < 0 ? -1 :
+	    pwrite(f->fd, bytes, len, (off_t)f->have);
 	if (n != (ssize_t)len) {
 		f->no_room = true;
 		return false;
@@ -292,9 +320,11 @@ retry_blob(struct puller *p, struct fetch *f)
 	if (f->too_large)
 		return fail_blob(p, f, -EBADMSG,
 		    "it is larger than it should be");
-	if (f->no_room)
-		return fail_blob(p, f, -ENOSPC, "no space left for it; free "
-		    "some in the state directory");
+	/* What is there already would only be in the way of others. */
+	if (f->no_room) {
+		(void)start_over(f);
+		return fail_no_room(p);
+	}
 	if (t->code == CURLE_OK && t->status == 401 && !f->asked) {
 		f->asked = true;
 		return registry_answer(&p->registry, t);
@@ -373,16 +403,34 @@ look_after(struct puller *p, bool *all_done)
 	return error;
 }
 
+/* Says at once that there is no room for what is wanted. */
+static int
+check_room(struct puller *p)
+{
+	struct room room = { 0 };
+	uint64_t total = 0;
+	uint32_t i;
+
+	for (i = 0; i < p->count; i++)
+		total += missing(p, &p->fetches[i].want);
+	return room_take(&room, p->blobs, total) == -ENOSPC ?
+	    fail_no_room(p) : 0;
+}
+
 /* Fetches all that are wanted, and tells them. */
 static int
 fetch_blobs(struct puller *p, uint32_t first)
 {
 	bool all_done = false;
 	uint32_t i;
-	int error;
+	int error = check_room(p);
 
-	for (i = 0; i < p->count; i++)
+	for (i = 0; i < p->count; i++) {
 		p->fetches[i].fd = -1;
+		p->fetches[i].room = &p->room;
+	}
+	if (error < 0)
+		return error;
 	while ((error = look_after(p, &all_done)) == 0 && !all_done) {
 		tell_progress(p);
 		error = http_turn(&p->registry.http, LOCK_WAIT_MS);

@@ -146,8 +146,9 @@ window_find(struct ext4_writer *w, uint32_t want, uint32_t *start,
 		struct cbuf *b;
 		int r;
 
-		if (s->cursor >= MAX_BLOCKS)
-			return -EFBIG;
+		/* The rest is for the file system itself. */
+		if (s->cursor >= s->limit - s->limit / 8)
+			return -EDQUOT;
 		if ((r = group_open(w, g)) < 0 ||
 		    (r = cache_get(w, group_block_bitmap(g), &b)) < 0)
 			return r;
@@ -234,8 +235,8 @@ blocks_take_fresh(struct ext4_writer *w, uint32_t min, uint32_t max,
 
 	for (;;) {
 		g = at / GROUP_BLOCKS;
-		if (g >= MAX_GROUPS)
-			return -EFBIG;
+		if (at >= s->limit)
+			return -EDQUOT;
 		if (at < group_first(g))
 			at = group_first(g);
 		left = (g + 1) * GROUP_BLOCKS - at;
@@ -291,7 +292,7 @@ chunk_add(struct ext4_writer *w)
 	int r;
 
 	if (s->chunks == MAX_GROUPS)
-		return -EFBIG;
+		return -EDQUOT;
 	r = blocks_take_fresh(w, CHUNK_BLOCKS, CHUNK_BLOCKS, &start, &got);
 	if (r < 0 || (r = cache_new(w, group_inode_bitmap(s->chunks), &b)) < 0)
 		return r;

@@ -134,6 +134,18 @@ read_at(int fd, void *buf, size_t len, uint64_t place)
 }
 
 int
+image_write(struct ext4_writer *w, const void *buf, size_t len,
+    uint64_t place)
+{
+	int r = room_take(&w->room, w->fd, len);
+
+	if (r == 0)
+		r = write_at(w->fd, buf, len, place);
+	/* The other one is the image's own (ext4_writer.h). */
+	return r == -EDQUOT ? -ENOSPC : r;
+}
+
+int
 cache_init(struct cache *c)
 {
 	c->pool = aligned_alloc(BLOCK_BYTES, (size_t)CACHE_BLOCKS * BLOCK_BYTES);
@@ -340,7 +352,7 @@ cache_flush(struct ext4_writer *w)
 			memcpy(piece + run * BLOCK_BYTES, list[i + run]->data,
 			    BLOCK_BYTES);
 		}
-		r = write_at(w->fd, piece, run * BLOCK_BYTES,
+		r = image_write(w, piece, run * BLOCK_BYTES,
 		    (uint64_t)list[i]->block << BLOCK_SHIFT);
 		if (r < 0)
 			return r;

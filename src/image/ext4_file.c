@@ -18,7 +18,7 @@ data_flush(struct ext4_writer *w)
 
 	w->data.fill = 0;
 	return fill == 0 ? 0 :
-	    write_at(w->fd, w->data.bytes, fill, w->data.place);
+	    image_write(w, w->data.bytes, fill, w->data.place);
 }
 
 /* Queues LEN bytes for the image's byte PLACE. */
@@ -66,6 +66,7 @@ ext4_writer_file_begin(struct ext4_writer *w, uint32_t dir, const char *name,
 		return r;
 	extents_init(&f->extents, f->ino);
 	f->pos = 0;
+	f->end = 0;
 	f->room = 0;
 	f->open = true;
 	return 0;
@@ -139,23 +140,86 @@ file_bytes(struct ext4_writer *w, const uint8_t *bytes, uint64_t len)
 	return 0;
 }
 
+static bool
+is_zero(const uint8_t *bytes, size_t len)
+{
+	uint64_t word;
+
+	for (; len >= sizeof(word); len -= sizeof(word)) {
+		memcpy(&word, bytes, sizeof(word));
+		if (word != 0)
+			return false;
+		bytes += sizeof(word);
+	}
+	return len == 0 || memcmp(bytes, &(const uint64_t){ 0 }, len) == 0;
+}
+
+/*
+ * How many of the LEN bytes at OFFSET come before a block, or a part of one, that
+ * is all zeros (or, with ZEROS, that is not).
+ */
+static size_t
+run_length(const uint8_t *bytes, size_t len, uint64_t offset, bool zeros)
+{
+	size_t n = 0;
+
+	while (n < len) {
+		size_t part = BLOCK_BYTES - (offset + n) % BLOCK_BYTES;
+
+		if (part > len - n)
+			part = len - n;
+		if (is_zero(bytes + n, part) != zeros)
+			break;
+		n += part;
+	}
+	return n;
+}
+
+/* Bytes that belong to a block of which some have been written. */
+static size_t
+rest_of_block(const struct open_file *f, size_t len, uint64_t offset)
+{
+	size_t rest = BLOCK_BYTES - offset % BLOCK_BYTES;
+
+	if (f->pos <= offset - offset % BLOCK_BYTES)
+		return 0;
+	return rest < len ? rest : len;
+}
+
+/*
+ * Zeros are only counted: a block that is nothing else stays a hole, and what
+ * comes behind them in their block brings them along (skip_to).
+ */
 int
 ext4_writer_file_data(struct ext4_writer *w, const void *buf, size_t len,
     uint64_t offset)
 {
 	struct open_file *f = &w->file;
+	const uint8_t *bytes = buf;
+	size_t n;
 	int r;
 
-	if (!f->open || offset < f->pos)
+	if (!f->open || offset < f->end)
 		return -EINVAL;
-	if (offset > MAX_FILE_BYTES || len > MAX_FILE_BYTES - offset)
+	if (offset > EXT4_WRITER_FILE_MAX ||
+	    len > EXT4_WRITER_FILE_MAX - offset)
 		return -EFBIG;
-	if (len == 0)
-		return 0;
-	if (offset > f->pos && (r = skip_to(w, offset)) < 0)
-		return r;
-	w->content_bytes += len;
-	return file_bytes(w, buf, len);
+	if (len > 0)
+		f->end = offset + len;
+	while (len > 0) {
+		n = rest_of_block(f, len, offset);
+		n += run_length(bytes + n, len - n, offset + n, false);
+		if (n > 0 && ((offset > f->pos &&
+		    (r = skip_to(w, offset)) < 0) ||
+		    (r = file_bytes(w, bytes, n)) < 0))
+			return r;
+		w->content_bytes += n;
+		n += run_length(bytes + n, len - n, offset + n, true);
+		bytes += n;
+		offset += n;
+		len -= n;
+	}
+	return 0;
 }
 
 int
@@ -164,9 +228,9 @@ ext4_writer_file_end(struct ext4_writer *w, uint64_t size_bytes)
 	struct open_file *f = &w->file;
 	int r;
 
-	if (!f->open || size_bytes < f->pos)
+	if (!f->open || size_bytes < f->end)
 		return -EINVAL;
-	if (size_bytes > MAX_FILE_BYTES)
+	if (size_bytes > EXT4_WRITER_FILE_MAX)
 		return -EFBIG;
 	f->open = false;
 	if ((r = pad_block(w, UINT64_MAX)) < 0 ||

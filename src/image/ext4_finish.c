@@ -153,7 +153,7 @@ place_tables(struct ext4_writer *w, struct layout *l)
 	/* Placing tables can take the file system into one group more. */
 	for (;;) {
 		if (l->groups > MAX_GROUPS)
-			return -EFBIG;
+			return -EDQUOT;
 		for (; placed < l->groups; placed++)
 			if ((r = place_table(w, l, placed)) < 0)
 				return r;
@@ -165,7 +165,7 @@ place_tables(struct ext4_writer *w, struct layout *l)
 		l->groups = div_up(blocks, GROUP_BLOCKS);
 	}
 	l->blocks = round_last_group(l, blocks);
-	return trim_chunks(w, l);
+	return l->blocks > w->blocks.limit ? -EDQUOT : trim_chunks(w, l);
 }
 
 static int

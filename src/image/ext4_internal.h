@@ -29,6 +29,7 @@
 #include <ext2fs/ext3_extents.h>
 
 #include "image/ext4_writer.h"
+#include "image/room.h"
 #include "privsep/util.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ext4 is");
@@ -47,11 +48,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ext4 is");
 #define EXTENTS_PER_BLOCK 340u
 #define EXTENT_LEVELS 5
 
-/* Content stops here; the rest of the 1 TiB is for the file system itself. */
-#define MAX_BLOCKS ((MAX_GROUPS - MAX_GROUPS / 8) * GROUP_BLOCKS)
+#define MAX_BLOCKS (MAX_GROUPS * GROUP_BLOCKS)
+_Static_assert((uint64_t)MAX_BLOCKS << BLOCK_SHIFT == EXT4_WRITER_MAX, "");
 
-/* A written file can have that many blocks (32-bit logical numbers). */
-#define MAX_FILE_BYTES ((uint64_t)UINT32_MAX << BLOCK_SHIFT)
+/* A file has 32-bit logical block numbers. */
+_Static_assert((uint64_t)UINT32_MAX << BLOCK_SHIFT == EXT4_WRITER_FILE_MAX, "");
 
 #define LAYER_LINKS 4096u
 
@@ -115,6 +116,7 @@ struct open_file {
 	bool open;
 	uint32_t ino;
 	uint64_t pos;		/* next byte of the file */
+	uint64_t end;		/* of what was given; from POS on all zeros */
 	uint64_t place;		/* where that byte goes, when room > 0 */
 	uint32_t room;		/* bytes allocated from there on */
 	struct disk_inode inode;
@@ -136,6 +138,7 @@ struct data_buffer {
 struct block_space {
 	uint32_t cursor;	/* search goes on here */
 	uint32_t fresh;		/* from here on nothing was ever used */
+	uint32_t limit;		/* blocks the image may have */
 	uint32_t groups;	/* bitmaps made so far */
 	uint32_t data_start, data_len;	/* window for file data */
 	uint32_t meta_start, meta_len;	/* window for everything else */
@@ -173,6 +176,7 @@ struct layer {
 
 struct ext4_writer {
 	int fd;
+	struct room room;
 	struct cache cache;
 	struct block_space blocks;
 	struct inode_space inodes;
@@ -204,6 +208,9 @@ void	 cache_dirty(struct cbuf *buf, enum block_kind kind, uint32_t ino);
 void	 cache_drop(struct ext4_writer *w, uint32_t block);
 /* Writes all that is dirty, in the file's order. 0 or -errno. */
 int	 cache_flush(struct ext4_writer *w);
+/* Writes LEN bytes of the image, if there is room for them. 0 or -errno. */
+int	 image_write(struct ext4_writer *w, const void *buf, size_t len,
+	    uint64_t place);
 /* pwrite(2) of all LEN bytes; 0 or -errno. */
 int	 write_at(int fd, const void *buf, size_t len, uint64_t place);
 /* pread(2) of all LEN bytes, zeros beyond the end; 0 or -errno. */
@@ -217,7 +224,7 @@ uint32_t group_block_bitmap(uint32_t g);
 uint32_t group_inode_bitmap(uint32_t g);
 /* Makes the block bitmaps of all groups up to G. 0 or -errno. */
 int	 group_open(struct ext4_writer *w, uint32_t g);
-/* 1 to WANT contiguous blocks for file data. 0 or -errno (-EFBIG). */
+/* 1 to WANT contiguous blocks for file data. 0 or -errno (-EDQUOT). */
 int	 blocks_take(struct ext4_writer *w, uint32_t want, uint32_t *start,
 	    uint32_t *got);
 /* One block for metadata. */

@@ -30,7 +30,7 @@ make_root(struct ext4_writer *w)
 }
 
 int
-ext4_writer_begin(int fd, struct ext4_writer **out)
+ext4_writer_begin(int fd, uint64_t max_bytes, struct ext4_writer **out)
 {
 	struct ext4_writer *w = calloc(1, sizeof(*w));
 	int r;
@@ -38,6 +38,8 @@ ext4_writer_begin(int fd, struct ext4_writer **out)
 	if (w == NULL)
 		return -ENOMEM;
 	w->fd = fd;
+	w->blocks.limit = max_bytes < EXT4_WRITER_MAX ?
+	    (uint32_t)(max_bytes >> BLOCK_SHIFT) : MAX_BLOCKS;
 	w->blocks.lowest_freed = UINT32_MAX;
 	w->inodes.lowest_freed = UINT32_MAX;
 	w->newest_time = INT64_MIN;

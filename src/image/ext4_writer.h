@@ -28,6 +28,10 @@
 /* Longest symbolic link target the format can hold, in bytes. */
 #define EXT4_WRITER_TARGET_MAX 4095
 
+/* The largest image, and the largest file in one, in bytes. */
+#define EXT4_WRITER_MAX (1ULL << 40)
+#define EXT4_WRITER_FILE_MAX (0xffffffffULL << 12)
+
 struct ext4_writer;
 
 /*
@@ -71,10 +75,12 @@ struct ext4_writer_result {
 /*
  * Starts a file system with a root directory (0755, uid and gid 0) and
  * lost+found in FD, an empty regular file open for reading and writing. FD
- * stays the caller's and must stay open until ext4_writer_free(). 0 and *OUT,
- * or -errno.
+ * stays the caller's and must stay open until ext4_writer_free(). It becomes
+ * no larger than MAX_BYTES, and leaves room on its disk (image/room.h). 0 and
+ * *OUT, or -errno.
  */
-int	 ext4_writer_begin(int fd, struct ext4_writer **out);
+int	 ext4_writer_begin(int fd, uint64_t max_bytes,
+	    struct ext4_writer **out);
 
 /* Frees W (NULL is fine). Without a finish before, the file is garbage. */
 void	 ext4_writer_free(struct ext4_writer *w);
@@ -100,10 +106,11 @@ int	 ext4_writer_readlink(struct ext4_writer *w, uint32_t ino, char *buf,
 
 /*
  * The calls below that take DIR and NAME add a new entry: the caller has
- * looked NAME up and it is not there. All return 0 or -errno; -EFBIG means
- * that the image would be larger than 1 TiB, -E2BIG that the extended
- * attributes of one inode need more than 4 KiB. After an error W is only good
- * for ext4_writer_free().
+ * looked NAME up and it is not there. All return 0 or -errno; -EDQUOT means
+ * that the image would be larger than it may be, -ENOSPC that there is no room
+ * for it, -EFBIG that a directory or file is larger than ext4 has them, -E2BIG
+ * that the extended attributes of one inode need more than 4 KiB. After an
+ * error W is only good for ext4_writer_free().
  */
 
 /* Adds a directory; its inode number goes to *INO. */
@@ -136,8 +143,9 @@ int	 ext4_writer_link(struct ext4_writer *w, uint32_t dir,
 
 /*
  * A regular file is made by one begin, any number of data calls with rising
- * offsets (a gap is a hole), and one end with the file's full size, which may
- * lie beyond the last byte written. Nothing else is called in between.
+ * offsets, and one end with the file's full size, which may lie beyond the
+ * last byte written. A gap is a hole, and so is a block of nothing but zeros.
+ * Nothing else is called in between.
  * -EINVAL: offsets that go back, or data beyond the size.
  */
 int	 ext4_writer_file_begin(struct ext4_writer *w, uint32_t dir,

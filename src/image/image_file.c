@@ -59,12 +59,12 @@ image_file_import(const struct image_file *file, source_progress *progress,
 	if (r == 0) {
 		source_unread(s);
 		if (ext4_reader_is(first, len))
-			r = raw_import(s, file->out, result, err, err_size);
+			r = raw_import(s, &file->out, result, err, err_size);
 		else if (!oci_archive_is(first, len))
-			r = image_import_tar(s, file->out, result, err,
+			r = image_import_tar(s, &file->out, result, err,
 			    err_size);
 		else if ((r = oci_archive_import(s, file->in, start,
-		    file->spool, file->out, progress, arg, &config, result,
+		    file->spool, &file->out, progress, arg, &config, result,
 		    err, err_size)) == 0)
 			r = write_config(file->config, &config, result, err,
 			    err_size);

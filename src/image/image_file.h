@@ -11,7 +11,7 @@
 /* What it is made of and into, all of them the caller's. */
 struct image_file {
 	int in;			/* a file or pipe, read from where it stands */
-	int out;		/* empty, for reading and writing: the image */
+	struct image_out out;	/* the image */
 	int config;		/* empty, for writing: what it is to run */
 	int spool;		/* empty, for both; a place for what is needed twice */
 };

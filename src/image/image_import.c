@@ -30,11 +30,10 @@ struct import {
 static int
 fail_image(const struct import *im, int r)
 {
-	const char *why = tar_import_reason(r);
-
-	if (r == -ENOSPC || r == -EDQUOT)
-		return errmsg(im->err, im->err_size, r, "%s", why);
-	return errmsg(im->err, im->err_size, r, "writing the image: %s", why);
+	if (tar_import_no_room(&im->tar, r))
+		return r;
+	return errmsg(im->err, im->err_size, r, "writing the image: %s",
+	    tar_import_reason(r));
 }
 
 static void
@@ -92,7 +91,8 @@ finish(struct import *im, struct image_import_result *result)
 
 /* NULL, or an import that may have failed already, which *ERROR tells. */
 static struct import *
-import_begin(int out_fd, char *err, size_t err_size, int *error)
+import_begin(const struct image_out *out, char *err, size_t err_size,
+    int *error)
 {
 	struct import *im = calloc(1, sizeof(*im));
 
@@ -103,10 +103,11 @@ import_begin(int out_fd, char *err, size_t err_size, int *error)
 	im->err = im->tar.err = err;
 	im->err_size = im->tar.err_size = err_size;
 	im->tar.tree = &im->tree;
+	im->tar.max_bytes = out->max_bytes;
 	/* For libarchive: names in pax headers are UTF-8, and stay so. */
 	im->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	im->before = uselocale(im->utf8);
-	*error = ext4_writer_begin(out_fd, &im->tree.w);
+	*error = ext4_writer_begin(out->fd, out->max_bytes, &im->tree.w);
 	if (*error < 0)
 		fail_image(im, *error);
 	return im;
@@ -127,11 +128,11 @@ import_end(struct import *im, int r, struct image_import_result *result)
 }
 
 int
-image_import_tar(struct source *s, int out_fd,
+image_import_tar(struct source *s, const struct image_out *out,
     struct image_import_result *result, char *err, size_t err_size)
 {
 	int r;
-	struct import *im = import_begin(out_fd, err, err_size, &r);
+	struct import *im = import_begin(out, err, err_size, &r);
 
 	if (im == NULL)
 		return r;
@@ -182,7 +183,7 @@ apply_all(struct import *im, const struct image_layer *layers, size_t count)
 	im->tar.layer = true;
 	for (i = 0; r == 0 && i < count; i++)
 		r = apply(im, &layers[i]);
-	if (r == 0 || r == -ENOSPC || r == -EDQUOT)
+	if (r == 0 || tar_import_no_room(&im->tar, r))
 		return r;
 	snprintf(why, sizeof(why), "%s", im->err);
 	return errmsg(im->err, im->err_size, r, "layer %zu of %zu: %s", i,
@@ -190,12 +191,12 @@ apply_all(struct import *im, const struct image_layer *layers, size_t count)
 }
 
 int
-image_import_layers(const struct image_layer *layers, size_t count, int out_fd,
-    source_progress *progress, void *arg, struct image_import_result *result,
-    char *err, size_t err_size)
+image_import_layers(const struct image_layer *layers, size_t count,
+    const struct image_out *out, source_progress *progress, void *arg,
+    struct image_import_result *result, char *err, size_t err_size)
 {
 	int r;
-	struct import *im = import_begin(out_fd, err, err_size, &r);
+	struct import *im = import_begin(out, err, err_size, &r);
 
 	if (im == NULL)
 		return r;

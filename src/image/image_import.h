@@ -20,6 +20,12 @@ struct image_layer {
 	uint8_t sha256[DIGEST_BYTES];
 };
 
+/* Where an image goes: an empty regular file, open for reading and writing. */
+struct image_out {
+	int fd;
+	uint64_t max_bytes;	/* that it may have, EXT4_WRITER_MAX at most */
+};
+
 struct image_import_result {
 	uint64_t size_bytes;	/* of the image */
 	uint64_t content_bytes;	/* file data in it, holes not counted */
@@ -36,18 +42,19 @@ struct image_import_result {
 extern const char *const image_init_paths[];
 
 /*
- * Imports the tar that S gives into OUT_FD, an empty regular file open for
- * reading and writing, which stays the caller's; nothing is synced.
+ * Imports the tar that S gives into OUT, whose fd stays the caller's; nothing is
+ * synced.
  *
  * A later entry replaces an earlier one of the same name, whatever their
  * types; a directory keeps what is in it if it stays a directory. Extended
  * attributes outside user, trusted, security and POSIX ACLs are left out.
  *
- * 0 and *RESULT; or -errno with one line in ERR (printable ASCII), and OUT_FD
- * then holds garbage: -ENODATA empty, -EBADMSG damaged, cut off or no tar,
- * -EINVAL an entry that cannot be (the line names it), -ENOSPC, -ENOMEM, …
+ * 0 and *RESULT; or -errno with one line in ERR (printable ASCII), and OUT then
+ * holds garbage: -ENODATA empty, -EBADMSG damaged, cut off or no tar, -EINVAL an
+ * entry that cannot be (the line names it), -ENOSPC, -EDQUOT it would need more
+ * than it may have, -ENOMEM, …
  */
-int	 image_import_tar(struct source *s, int out_fd,
+int	 image_import_tar(struct source *s, const struct image_out *out,
 	    struct image_import_result *result, char *err, size_t err_size);
 
 /*
@@ -56,7 +63,7 @@ int	 image_import_tar(struct source *s, int out_fd,
  * it should be. PROGRESS, which may be NULL, is told the bytes of all of them.
  */
 int	 image_import_layers(const struct image_layer *layers, size_t count,
-	    int out_fd, source_progress *progress, void *arg,
+	    const struct image_out *out, source_progress *progress, void *arg,
 	    struct image_import_result *result, char *err, size_t err_size);
 
 #endif

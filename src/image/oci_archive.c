@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "image/errmsg.h"
 #include "image/oci.h"
+#include "image/room.h"
 #include "image/tree.h"
 #include "privsep/util.h"
 
@@ -33,7 +34,8 @@ struct oci_archive {
 	struct archive *tar;
 	int fd, spool;
 	int64_t start;			/* of the tar in FD, or negative */
-	uint64_t spooled;
+	uint64_t spooled, spool_max;
+	struct room room;
 	struct item *items;
 	size_t count;
 	int source_error;
@@ -143,7 +145,14 @@ spool(struct oci_archive *a)
 
 	while ((r = archive_read_data_block(a->tar, &buf, &len, &offset)) ==
 	    ARCHIVE_OK || r == ARCHIVE_WARN) {
-		r = write_full(a->spool, buf, len);
+		if (len > a->spool_max - a->spooled)
+			return errmsg(a->err, a->err_size, -EDQUOT, "it holds "
+			    "more than %llu MiB, the largest that "
+			    "image_max_size allows",
+			    (unsigned long long)(a->spool_max >> 20));
+		r = room_take(&a->room, a->spool, len);
+		if (r == 0)
+			r = write_full(a->spool, buf, len);
 		if (r < 0)
 			return errmsg(a->err, a->err_size, r,
 			    "unpacking the archive: %s", strerror(-r));
@@ -474,9 +483,9 @@ struct parts {
 };
 
 static int
-import_parts(struct oci_archive *a, struct parts *parts, int out_fd,
-    source_progress *progress, void *arg, struct buf *config,
-    struct image_import_result *result)
+import_parts(struct oci_archive *a, struct parts *parts,
+    const struct image_out *out, source_progress *progress, void *arg,
+    struct buf *config, struct image_import_result *result)
 {
 	const struct item *index = find_item(a, "index.json");
 	const struct item *saved = find_item(a, "manifest.json");
@@ -494,7 +503,7 @@ import_parts(struct oci_archive *a, struct parts *parts, int out_fd,
 		    "system nor an image: it has no oci-layout with index.json, "
 		    "and no manifest.json");
 	if (r == 0)
-		r = image_import_layers(parts->layers, count, out_fd, progress,
+		r = image_import_layers(parts->layers, count, out, progress,
 		    arg, result, a->err, a->err_size);
 	if (r < 0)
 		return r;
@@ -505,11 +514,13 @@ import_parts(struct oci_archive *a, struct parts *parts, int out_fd,
 
 int
 oci_archive_import(struct source *s, int fd, int64_t start, int spool_fd,
-    int out_fd, source_progress *progress, void *arg, struct buf *config,
-    struct image_import_result *result, char *err, size_t err_size)
+    const struct image_out *out, source_progress *progress, void *arg,
+    struct buf *config, struct image_import_result *result, char *err,
+    size_t err_size)
 {
 	struct oci_archive a = { .source = s, .fd = fd, .start = start,
-		.spool = spool_fd, .err = err, .err_size = err_size };
+		.spool = spool_fd, .spool_max = out->max_bytes, .err = err,
+		.err_size = err_size };
 	_cleanup_free_ struct parts *parts = calloc(1, sizeof(*parts));
 	int r;
 
@@ -520,7 +531,7 @@ oci_archive_import(struct source *s, int fd, int64_t start, int spool_fd,
 	else
 		r = read_entries(&a);
 	if (r == 0)
-		r = import_parts(&a, parts, out_fd, progress, arg, config,
+		r = import_parts(&a, parts, out, progress, arg, config,
 		    result);
 	free(a.items);
 	if (a.tar != NULL)

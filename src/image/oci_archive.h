@@ -21,15 +21,15 @@
 bool	 oci_archive_is(const void *tar, size_t len);
 
 /*
- * Imports from S, which reads all of FD, into OUT_FD as image_import_layers does,
+ * Imports from S, which reads all of FD, into OUT as image_import_layers does,
  * and appends what the image is to run to CONFIG (oci_config_read). START: FD is
  * a plain tar in a file, from there on, and the layers are read in place; when it
- * is negative they are put into SPOOL_FD, an empty file, first. PROGRESS tells of
- * the layers.
+ * is negative they are put into SPOOL_FD, an empty file, first; as much as the
+ * image may have. PROGRESS tells of the layers.
  */
 int	 oci_archive_import(struct source *s, int fd, int64_t start,
-	    int spool_fd, int out_fd, source_progress *progress, void *arg,
-	    struct buf *config, struct image_import_result *result, char *err,
-	    size_t err_size);
+	    int spool_fd, const struct image_out *out,
+	    source_progress *progress, void *arg, struct buf *config,
+	    struct image_import_result *result, char *err, size_t err_size);
 
 #endif

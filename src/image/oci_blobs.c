@@ -60,7 +60,7 @@ find_layers(struct parts *parts, const int *fds, size_t count, char *err,
 }
 
 int
-oci_blobs_import(const int *fds, size_t count, int out_fd,
+oci_blobs_import(const int *fds, size_t count, const struct image_out *out,
     source_progress *progress, void *arg, struct buf *config,
     struct image_import_result *result, char *err, size_t err_size)
 {
@@ -91,7 +91,7 @@ oci_blobs_import(const int *fds, size_t count, int out_fd,
 		    err_size);
 	if (r == 0)
 		r = image_import_layers(parts->layers,
-		    parts->manifest.layer_count, out_fd, progress, arg, result,
+		    parts->manifest.layer_count, out, progress, arg, result,
 		    err, err_size);
 	if (r < 0)
 		return r;

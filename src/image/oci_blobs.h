@@ -12,10 +12,11 @@
 /*
  * Imports the COUNT files of FDS, all the caller's: the manifest, the
  * configuration and the layers that it names, the lowest first. Each of them but
- * the first is compared with its digest. OUT_FD, CONFIG, RESULT and what it
+ * the first is compared with its digest. OUT, CONFIG, RESULT and what it
  * returns are as in oci_archive_import.
  */
-int	 oci_blobs_import(const int *fds, size_t count, int out_fd,
+int	 oci_blobs_import(const int *fds, size_t count,
+	    const struct image_out *out,
 	    source_progress *progress, void *arg, struct buf *config,
 	    struct image_import_result *result, char *err, size_t err_size);
 

@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include "image/errmsg.h"
+#include "image/ext4_internal.h"
 #include "image/ext4_reader.h"
+#include "image/room.h"
+#include "image/tar_import.h"
 #include "privsep/util.h"
 
 enum { BLOCK = 4096 };
@@ -15,24 +18,36 @@ is_zero(const char *bytes, size_t len)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
 
-/* Writes LEN bytes at AT but for blocks of zeros. 0 or -errno. */
+/* An image that is being written, up to AT. */
+struct writer {
+	const struct image_out *out;
+	struct room room;
+	uint64_t at;
+};
+
+/* Writes LEN bytes but for blocks of zeros. 0 or -errno. */
 static int
-write_sparse(int fd, const char *bytes, size_t len, uint64_t at)
+write_sparse(struct writer *w, const char *bytes, size_t len)
 {
+	if (w->out->max_bytes - w->at < len)
+		return -EDQUOT;
 	while (len > 0) {
 		/* To the next block's beginning. */
-		size_t n = BLOCK - at % BLOCK;
-		ssize_t done;
+		size_t n = BLOCK - w->at % BLOCK;
+		int r = 0;
 
 		if (n > len)
 			n = len;
-		done = is_zero(bytes, n) ? (ssize_t)n :
-		    pwrite(fd, bytes, n, (off_t)at);
-		if (done < 0)
-			return -errno;
-		bytes += done;
-		len -= (size_t)done;
-		at += (size_t)done;
+		if (!is_zero(bytes, n)) {
+			r = room_take(&w->room, w->out->fd, n);
+			if (r == 0)
+				r = write_at(w->out->fd, bytes, n, w->at);
+		}
+		if (r < 0)
+			return r;
+		bytes += n;
+		len -= n;
+		w->at += n;
 	}
 	return 0;
 }
@@ -60,25 +75,32 @@ raw_import_check(int out_fd, struct image_import_result *result, char *err,
 	return 0;
 }
 
-int
-raw_import(struct source *s, int out_fd, struct image_import_result *result,
-    char *err, size_t err_size)
+static int
+fail_write(const struct writer *w, int r, char *err, size_t err_size)
 {
-	uint64_t at = 0;
+	const struct tar_import im = { .max_bytes = w->out->max_bytes,
+		.err = err, .err_size = err_size };
+
+	return tar_import_no_room(&im, r) ? r : errmsg(err, err_size, r,
+	    "writing the image: %s", strerror(-r));
+}
+
+int
+raw_import(struct source *s, const struct image_out *out,
+    struct image_import_result *result, char *err, size_t err_size)
+{
+	struct writer w = { .out = out };
 	const void *bytes;
 	size_t len;
 	int r;
 
 	while ((r = source_read(s, &bytes, &len, err, err_size)) == 0 &&
 	    len > 0) {
-		r = write_sparse(out_fd, bytes, len, at);
+		r = write_sparse(&w, bytes, len);
 		if (r < 0)
-			return errmsg(err, err_size, r, "writing the image: %s",
-			    strerror(-r));
-		at += len;
+			return fail_write(&w, r, err, err_size);
 	}
-	if (r == 0 && ftruncate(out_fd, (off_t)at) < 0)
-		r = errmsg(err, err_size, -errno, "writing the image: %s",
-		    strerror(errno));
-	return r < 0 ? r : raw_import_check(out_fd, result, err, err_size);
+	if (r == 0 && ftruncate(out->fd, (off_t)w.at) < 0)
+		r = fail_write(&w, -errno, err, err_size);
+	return r < 0 ? r : raw_import_check(out->fd, result, err, err_size);
 }

@@ -10,12 +10,11 @@
 #include "image/source.h"
 
 /*
- * Copies what S gives into OUT_FD, an empty regular file open for reading and
- * writing: zeros become holes. 0 and *RESULT, of which entries are the inodes in
- * use; or -errno with a line in ERR: -EBADMSG for what is no whole ext4 file
- * system.
+ * Copies what S gives into OUT: zeros become holes. 0 and *RESULT, of which
+ * entries are the inodes in use; or -errno with a line in ERR (image_import_tar):
+ * -EBADMSG for what is no whole ext4 file system.
  */
-int	 raw_import(struct source *s, int out_fd,
+int	 raw_import(struct source *s, const struct image_out *out,
 	    struct image_import_result *result, char *err, size_t err_size);
 
 /*

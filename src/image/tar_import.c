@@ -43,12 +43,8 @@ const char *
 tar_import_reason(int r)
 {
 	switch (-r) {
-	case ENOSPC:
-	case EDQUOT:
-		return "no space left for the image; free some in the state "
-		    "directory";
 	case EFBIG:
-		return "the image would become too large";
+		return "it is larger than ext4 has files and directories";
 	case E2BIG:
 		return "its extended attributes need more than 4 KiB";
 	case ENOKEY:
@@ -72,14 +68,28 @@ tar_import_reason(int r)
 	}
 }
 
+bool
+tar_import_no_room(const struct tar_import *im, int r)
+{
+	if (r == -EDQUOT)
+		errmsg(im->err, im->err_size, r, "the image would need more "
+		    "than %llu MiB, the largest that image_max_size allows",
+		    (unsigned long long)(im->max_bytes >> 20));
+	else if (r == -ENOSPC)
+		errmsg(im->err, im->err_size, r, "no space left for the image; "
+		    "free some in the state directory (a twentieth of its "
+		    "disk, or 1 GiB, stays free)");
+	return r == -EDQUOT || r == -ENOSPC;
+}
+
 /* Names NAME, shortened in the middle when it would push out the reason. */
 static int
 fail_named(const struct import *im, int r, const char *name, const char *why)
 {
 	size_t len = strlen(name);
 
-	if (r == -ENOSPC || r == -EDQUOT)	/* no entry is to blame */
-		return errmsg(im->err, im->err_size, r, "%s", why);
+	if (tar_import_no_room(im->im, r))
+		return r;
 	if (len > NAME_SHOWN)
 		return errmsg(im->err, im->err_size, r,
 		    "archive entry %.*s...%s: %s", NAME_SHOWN / 2, name,
@@ -126,7 +136,7 @@ fail_archive(const struct import *im)
 }
 
 static int
-copy_data(struct import *im)
+copy_data(struct import *im, uint64_t size)
 {
 	for (;;) {
 		const void *buf;
@@ -141,6 +151,9 @@ copy_data(struct import *im)
 			return fail_archive(im);
 		if (offset < 0)
 			return fail(im, -EBADMSG, "bad offset");
+		if ((uint64_t)offset > size || len > size - (uint64_t)offset)
+			return fail(im, -EINVAL,
+			    "it has more data than its size");
 		r = ext4_writer_file_data(im->tree->w, buf, len,
 		    (uint64_t)offset);
 		if (r < 0)
@@ -158,16 +171,15 @@ add_file(struct import *im, struct archive_entry *entry, uint32_t dir,
 
 	if (size < 0)
 		return fail(im, -EBADMSG, "bad size");
+	if ((uint64_t)size > EXT4_WRITER_FILE_MAX)
+		return fail(im, -EFBIG, tar_import_reason(-EFBIG));
 	r = ext4_writer_file_begin(im->tree->w, dir, name, &im->attr.ext4);
 	if (r < 0)
 		return fail(im, r, tar_import_reason(r));
-	if ((r = copy_data(im)) < 0)
+	if ((r = copy_data(im, (uint64_t)size)) < 0)
 		return r;
 	r = ext4_writer_file_end(im->tree->w, (uint64_t)size);
-	if (r < 0)
-		return fail(im, r, r == -EINVAL ?
-		    "it has more data than its size" : tar_import_reason(r));
-	return 0;
+	return r < 0 ? fail(im, r, tar_import_reason(r)) : 0;
 }
 
 static int

@@ -14,6 +14,7 @@
 
 struct tar_import {
 	struct tree *tree;
+	uint64_t max_bytes;	/* that the image may have, for who reads */
 	bool layer;		/* names that begin with .wh. are whiteouts */
 	bool root_seen;		/* an entry described the root */
 	uint64_t entries;	/* so far, of all tars */
@@ -31,5 +32,8 @@ int	 tar_import(struct tar_import *im, struct source *s);
 
 /* In words, what -errno R of the writer or of the tree means. */
 const char *tar_import_reason(int r);
+
+/* Whether R says that there is no room, which no entry is to blame for: says so. */
+bool	 tar_import_no_room(const struct tar_import *im, int r);
 
 #endif

@@ -716,6 +716,7 @@ launch_archive(struct making *making, int archive_fd)
 		.body = image ? work_import_image : work_import_kernel,
 		.fds = { archive_fd, making->w->exe },
 		.nfds = image ? 1 : 2,
+		.file_max = image ? making->w->config.image_max_bytes : 0,
 	};
 	uint32_t first = spec.nfds;
 	int r = open_files(making, &spec, IMPORT_FILES_MAX);
@@ -744,7 +745,8 @@ launch_blobs(struct making *making)
 {
 	const struct download *d = making->download;
 	struct job_spec spec = { .name = "image of blobs",
-		.body = work_import_blobs };
+		.body = work_import_blobs,
+		.file_max = making->w->config.image_max_bytes };
 	uint32_t i;
 	int r = open_files(making, &spec, FILE_CONFIG + 1);
 

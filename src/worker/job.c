@@ -85,14 +85,15 @@ job_main(const struct job_spec *spec, pid_t worker, int pipe_fd)
 {
 	int fds[JOB_FDS_MAX], r;
 	struct job_context context = { .fds = fds, .nfds = spec->nfds,
-		.argument = spec->argument, .sha256 = spec->sha256 };
+		.argument = spec->argument, .file_max = spec->file_max,
+		.sha256 = spec->sha256 };
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != worker)
 		_exit(1);
 	r = arrange_fds(spec, fds, &pipe_fd);
 	context.pipe = pipe_fd;
 	if (r == 0)
-		r = job_confine();
+		r = job_confine(spec->file_max);
 	if (r < 0)
 		fatal("job %s: %s", spec->name, strerror(-r));
 	r = spec->body(&context);
@@ -162,6 +163,9 @@ explain_death(struct job *job, const siginfo_t *info)
 	else if (info->si_status == SIGXCPU)
 		snprintf(report->text, sizeof(report->text),
 		    "its job took too long");
+	else if (info->si_status == SIGXFSZ)
+		snprintf(report->text, sizeof(report->text),
+		    "its job wrote more than it may");
 	else
 		snprintf(report->text, sizeof(report->text),
 		    "its job was killed by signal %d%s", info->si_status,

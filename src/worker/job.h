@@ -38,7 +38,7 @@ struct job_report {
 struct job_context {
 	const int *fds;
 	uint32_t nfds;
-	uint64_t argument;
+	uint64_t argument, file_max;
 	const uint8_t *sha256;		/* what fds[0] has to have, or NULL */
 	int pipe;
 	uint64_t reported;		/* bytes of the last progress record */
@@ -66,6 +66,7 @@ struct job_spec {
 	uint32_t nfds;
 	uint64_t argument;
 	const uint8_t *sha256;		/* NULL: none; read at the start only */
+	uint64_t file_max;		/* bytes of the image it makes; 0: of none */
 	/* Called in the worker; DONE once, unless cancelled before. */
 	void (*progress)(void *arg, uint64_t bytes);
 	void (*done)(void *arg, const struct job_report *report);

@@ -26,7 +26,9 @@
 #include "worker/job.h"
 
 enum {
-	JOB_MEMORY_MIB = 768, JOB_CPU_S = 3600, JOB_NOFILE = JOB_FDS_MAX + 64,
+	/* An image's is bounded but for the window of its compression. */
+	JOB_MEMORY_MIB = 768, IMAGE_MEMORY_MIB = 256, JOB_CPU_S = 3600,
+	JOB_NOFILE = JOB_FDS_MAX + 64,
 	FETCH_MEMORY_MIB = 256, FETCH_CPU_S = 3600, FETCH_NOFILE = 640,
 };
 
@@ -53,6 +55,8 @@ static const uint64_t prctls[] = {
 	/* disks and images: sparse, copied in the kernel, synced */ \
 	ALLOW(ftruncate), ALLOW(fallocate), ALLOW(copy_file_range), \
 	ALLOW(fdatasync), \
+	/* how much room there is for them */ \
+	ALLOW(fstatfs), \
 	/* malloc */ \
 	ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), \
 	ALLOW(madvise), ALLOW(mprotect), \
@@ -148,14 +152,18 @@ limit(int which, rlim_t value)
 }
 
 int
-job_confine(void)
+job_confine(uint64_t file_max)
 {
 	int r = limit(RLIMIT_CPU, JOB_CPU_S);
+
+	if (r == 0 && file_max > 0)
+		r = limit(RLIMIT_FSIZE, file_max);
 
 #ifndef BANGER_SANITIZE
 	/* ASan's shadow alone is larger. */
 	if (r == 0)
-		r = limit(RLIMIT_AS, (rlim_t)JOB_MEMORY_MIB << 20);
+		r = limit(RLIMIT_AS, (rlim_t)(file_max > 0 ? IMAGE_MEMORY_MIB :
+		    JOB_MEMORY_MIB) << 20);
 #endif
 	if (r == 0)
 		r = limit(RLIMIT_NOFILE, JOB_NOFILE);
@@ -176,7 +184,7 @@ job_confine(void)
 	ALLOW(openat), ALLOW(open), ALLOW(close), ALLOW(renameat), \
 	ALLOW(newfstatat), ALLOW(fstat), ALLOW(fcntl), ALLOW(flock), \
 	ALLOW(read), ALLOW(pread64), ALLOW(write), ALLOW(pwrite64), \
-	ALLOW(ftruncate), ALLOW(fdatasync), \
+	ALLOW(ftruncate), ALLOW(fdatasync), ALLOW(fstatfs), \
 	/* the network */ \
 	ALLOW_ARG(socket, 0, families), ALLOW(connect), ALLOW(bind), \
 	ALLOW(sendto), ALLOW(recvfrom), ALLOW(recvmsg), ALLOW(getsockopt), \

@@ -5,6 +5,8 @@
 #ifndef BANGER_WORKER_SANDBOX_H
 #define BANGER_WORKER_SANDBOX_H
 
+#include <stdint.h>
+
 /*
  * Confines the worker: files below STORE may be changed, resolv.conf's
  * directories read, nothing else opened. 0 or -errno.
@@ -12,10 +14,11 @@
 int	 worker_confine(int store);
 
 /*
- * Confines a job, in the child: no path at all, memory and time bounded, and
- * system calls that work on fds it has. 0 or -errno.
+ * Confines a job, in the child: no path at all, memory and time bounded, and system
+ * calls that work on fds it has. FILE_MAX is not 0 for one that makes an image: its
+ * files are no larger, and it needs less memory. 0 or -errno.
  */
-int	 job_confine(void);
+int	 job_confine(uint64_t file_max);
 
 /*
  * Confines the process that starts those which pull: blobs in directory BLOBS may

@@ -14,6 +14,7 @@
 #include "image/errmsg.h"
 #include "image/oci_blobs.h"
 #include "image/raw_import.h"
+#include "image/room.h"
 #include "privsep/util.h"
 
 enum { COPY_BUFFER = 128 << 10 };
@@ -101,14 +102,14 @@ work_import_image(struct job_context *context)
 {
 	struct job_report *report = &context->report;
 	const struct image_file file = { .in = take_archive(context),
-		.out = context->fds[1], .config = context->fds[2],
-		.spool = context->fds[3] };
+		.out = { context->fds[1], context->file_max },
+		.config = context->fds[2], .spool = context->fds[3] };
 	int r = file.in;
 
 	if (r >= 0)
 		r = image_file_import(&file, job_progress, context,
 		    &report->image, report->text, sizeof(report->text));
-	return r < 0 ? r : finish_image(context, file.out);
+	return r < 0 ? r : finish_image(context, file.out.fd);
 }
 
 int
@@ -116,13 +117,28 @@ work_import_blobs(struct job_context *context)
 {
 	_cleanup_buf_ struct buf config = BUF_INIT(OCI_CONFIG_MAX);
 	struct job_report *report = &context->report;
-	int r = oci_blobs_import(context->fds + 2, context->nfds - 2,
-	    context->fds[0], job_progress, context, &config, &report->image,
+	const struct image_out out = { context->fds[0], context->file_max };
+	int r = oci_blobs_import(context->fds + 2, context->nfds - 2, &out,
+	    job_progress, context, &config, &report->image,
 	    report->text, sizeof(report->text));
 
 	if (r == 0)
 		r = write_full(context->fds[1], config.data, config.len);
-	return r < 0 ? r : finish_image(context, context->fds[0]);
+	return r < 0 ? r : finish_image(context, out.fd);
+}
+
+/* Whether there is room for as much as the files that are copied take. */
+static int
+check_room(const struct job_context *context)
+{
+	struct room room = { 0 };
+	struct stat disk, cow = { .st_blocks = 0 };
+
+	if (fstat(context->fds[0], &disk) < 0 || (context->nfds > 2 &&
+	    fstat(context->fds[2], &cow) < 0))
+		return -errno;
+	return room_take(&room, context->fds[1],
+	    (uint64_t)(disk.st_blocks + cow.st_blocks) * 512);
 }
 
 int
@@ -133,6 +149,8 @@ work_copy_image(struct job_context *context)
 	uint64_t size = 0;
 	int r = file_size(fds[0], &size);
 
+	if (r == 0)
+		r = check_room(context);
 	if (r == 0)
 		r = sparse_copy(fds[0], fds[1], size, job_progress, context);
 	if (r == 0 && ftruncate(fds[1], (off_t)(size > context->argument ?

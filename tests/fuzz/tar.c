@@ -8,6 +8,7 @@
 #include <ext2fs/ext2fs.h>
 #include <stdio.h>
 
+#include "image/ext4_writer.h"
 #include "image/image_file.h"
 
 enum { BLOCK = 512, ENTRIES_MAX = 64, LAYERS_MAX = 4 };
@@ -130,7 +131,9 @@ layers(struct input *in)
 {
 	struct image_layer all[LAYERS_MAX];
 	struct image_import_result result;
-	int out = memory_file((struct input){ NULL, 0 }), r;
+	struct image_out out = { memory_file((struct input){ NULL, 0 }),
+		EXT4_WRITER_MAX };
+	int r;
 	uint32_t count = take_u8(in) % LAYERS_MAX + 1, i;
 	char err[256] = "";
 
@@ -147,15 +150,15 @@ layers(struct input *in)
 		digest_of(map, size, all[i].sha256);
 		munmap(map, size);
 	}
-	r = image_import_layers(all, count, out, NULL, NULL, &result, err,
+	r = image_import_layers(all, count, &out, NULL, NULL, &result, err,
 	    sizeof(err));
 	must((r == 0) == (err[0] == '\0'));
 	must(strstr(err, "digest") == NULL);
 	if (r == 0)
-		check_image(out);
+		check_image(out.fd);
 	for (i = 0; i < count; i++)
 		close(all[i].piece.fd);
-	close(out);
+	close(out.fd);
 }
 
 static void
@@ -167,15 +170,16 @@ one_file(struct input *in, bool made)
 	int r;
 
 	file.in = made ? made_tar(in) : memory_file(*in);
-	file.out = memory_file((struct input){ NULL, 0 });
+	file.out = (struct image_out){
+		memory_file((struct input){ NULL, 0 }), EXT4_WRITER_MAX };
 	file.config = memory_file((struct input){ NULL, 0 });
 	file.spool = memory_file((struct input){ NULL, 0 });
 	r = image_file_import(&file, NULL, NULL, &result, err, sizeof(err));
 	must((r == 0) == (err[0] == '\0'));
 	if (r == 0)
-		check_image(file.out);
+		check_image(file.out.fd);
 	close(file.in);
-	close(file.out);
+	close(file.out.fd);
 	close(file.config);
 	close(file.spool);
 }

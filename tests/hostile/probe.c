@@ -76,7 +76,7 @@ as_job(void)
 {
 	int r = as_worker();
 
-	return r < 0 ? r : job_confine();
+	return r < 0 ? r : job_confine(0);
 }
 
 static int

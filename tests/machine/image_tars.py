@@ -115,6 +115,9 @@ def names():
     yield entry("...", b"")
     yield entry("..a", b"")
     yield folder(".hidden")
+    for byte in range(1, 256):
+        if byte != ord("/"):
+            yield entry("odd-" + bytes([byte]).decode("utf-8", "surrogateescape"), b"")
 
 
 def times():
@@ -314,6 +317,7 @@ refuse("link-dotdot", "outside", entry("a", b""), link("l", "../a"), END)
 refuse("link-root", "outside", link("l", "/"), END)
 refuse("link-dir", "hard link to a directory", folder("d"), link("l", "d"), END)
 refuse("link-below-file", "hard link to what is not", entry("f", b""), link("l", "f/x"), END)
+refuse("link-itself", "hard link to what is not in the archive before it", link("l", "l"), END)
 refuse("below-file", "^archive entry f/x: something on its path is not a directory",
        entry("f", b""), entry("f/x", b""), END)
 refuse("below-link-to-file", "not a directory", entry("f", b""), sym("s", "f"), entry("s/x", b""), END)
@@ -327,6 +331,8 @@ refuse("target-long", "too long", sym("s", "t" * 4096), END)
 refuse("xattr-large", "extended attributes need more", entry("a", b"", pax={"SCHILY.xattr.user.x": b"v" * 5000}), END)
 refuse("xattr-sum", "extended attributes need more", entry("a", b"", pax={
     "SCHILY.xattr.user.x": b"v" * 3000, "SCHILY.xattr.user.y": b"v" * 3000}), END)
+refuse("xattr-many", "extended attributes need more", entry("a", b"", pax={
+    f"SCHILY.xattr.user.{i}": b"" for i in range(5000)}), END)
 refuse("acl-name", "numeric-owner", entry("a", b"", pax={
     "SCHILY.acl.access": b"user::rw-,user:daemon:r--,group::r--,mask::r--,other::---"}), END)
 refuse("owner", "beyond 32 bits", entry("a", b"", pax={"uid": b"4294967296"}), END)
@@ -353,3 +359,38 @@ sparse[483:495] = b"%011o\0" % 16384
 sparse[148:156] = b"        "
 sparse[148:156] = b"%06o\0 " % sum(sparse)
 refuse("sparse-order", "out of order", bytes(sparse), bytes(1024), END)
+
+
+# Sizes that lie: more than there is, more than there can be, less than nothing.
+def claims(size):
+    return info("a", size=size).tobuf(tarfile.GNU_FORMAT)
+
+
+refuse("size-1t", "cut off", entry("b", b"x"), claims(1 << 40), bytes(5000), END)
+refuse("size-8e", "damaged", entry("b", b"x"), claims((1 << 63) - 1), bytes(5000), END)
+refuse("size-negative", "damaged", entry("b", b"x"), claims(-1), bytes(5000), END)
+
+
+# Holes that are larger than any file, or more than anybody can remember.
+def sparse_1_0(real, lines):
+    data = b"".join(b"%d\n" % n for n in lines)
+    return entry("b", b"x") + entry("s", data + bytes(-len(data) % 512), pax={
+        "GNU.sparse.major": b"1", "GNU.sparse.minor": b"0", "GNU.sparse.name": b"s", "GNU.sparse.realsize": b"%d" % real})
+
+
+refuse("sparse-8e", "larger than ext4 has files", sparse_1_0((1 << 63) - 1, [0]), END)
+refuse("sparse-8e-piece", "larger than ext4 has files", sparse_1_0(1 << 62, [1, (1 << 62) - 512, 512]), END)
+refuse("sparse-many", "damaged", sparse_1_0(1 << 30, [99999999]), END)
+refuse("sparse-negative", "damaged", sparse_1_0(1 << 30, [2, -512, 512, -5, 512]), END)
+
+
+# Headers without end: in one that is large, and in many that are small.
+def header(kind, data):
+    return info("x", kind, size=len(data)).tobuf(tarfile.USTAR_FORMAT) + pad(data)
+
+
+refuse("pax-large", "damaged", entry("b", b"x"), header(tarfile.XHDTYPE, b"3000011 a=" + b"x" * 3000000 + b"\n"), entry("a", b""), END)
+refuse("name-large", "damaged", entry("b", b"x"), header(tarfile.GNUTYPE_LONGNAME, b"n" * 3000000), entry("a", b""), END)
+for name, kind, data in (("names", tarfile.GNUTYPE_LONGNAME, b"name\0"), ("pax", tarfile.XHDTYPE, b"6 a=b\n"),
+                         ("global", tarfile.XGLTYPE, b"6 a=b\n")):
+    refuse(f"endless-{name}", "unknown type|without a name", entry("b", b"x"), header(kind, data) * 300000, END)

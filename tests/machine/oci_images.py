@@ -55,6 +55,16 @@ class Layer:
         return self.bytes.getvalue()
 
 
+def empty_files(dirs, each=1000):
+    """The pieces of a tar of that many directories with that many files; quickly."""
+    # Digits and what they lack to 9: every name adds the same to the check sums.
+    names = [f"{i:07}{9999999 - i:07}" for i in range(dirs)]
+    first = b"".join(tarfile.TarInfo(f"{names[0]}/{i}").tobuf(tarfile.USTAR_FORMAT) for i in range(each))
+    for name in names:
+        yield first.replace(names[0].encode(), name.encode())
+    yield bytes(1024)
+
+
 def layout(path, layers, compress="gzip", config=None, platform=True):
     os.makedirs(f"{path}/blobs/sha256")
 
@@ -128,10 +138,33 @@ def cases():
         "long-names": [Layer().dir("x" * 200).add("x" * 200 + "/" + "y" * 255, data=b"long")
                        .symlink("to", "z" * 1000)],
         "nothing-to-hide": [Layer().hide("none").hide("no/where").opaque("no/dir")],
+        "lost-found-hidden": [Layer().hide("lost+found")],
+        "link-outside": [Layer().symlink("out", "../../.."), Layer().add("out/etc/new", data=b"n").hide("out/etc/passwd")],
         "aufs": [Layer().add(".wh..wh.aufs").dir(".wh..wh.plnk").add(".wh..wh.plnk/1")],
         "empty-layer": [Layer(), Layer()],
         "many": [Layer().add(f"l{i}", data=str(i).encode()) for i in range(100)],
     }
+
+
+def refused():
+    """NAME: what is said of layers above base()."""
+    name = "whiteout of nothing"
+    return {
+        "whiteout-of-no-name": (name, [Layer().hide("etc/")]),
+        "whiteout-of-dot": (name, [Layer().add("etc/.wh..")]),
+        "whiteout-of-parent": (name, [Layer().add("etc/.wh...")]),
+        "whiteout-of-root": (name, [Layer().add(".wh..")]),
+        "whiteout-of-roots-parent": (name, [Layer().add(".wh...")]),
+        "whiteout-outside": ("[.][.]. in its name", [Layer().add("../.wh.etc")]),
+        "hard-link-outside": ("hard link to outside", [Layer().link("etc/x", "../../etc/passwd")]),
+        "layers-513": ("more than 512 layers", [Layer()] * 512),
+    }
+
+
+def deep():
+    """Directories in each other, as many as a path and a link in front of it can name."""
+    levels = "d/" * 2040
+    return [Layer().dir(levels).symlink("s", levels).dir("s/" + levels).add("s/" + levels + "leaf", data=b"leaf")]
 
 
 def at_random(rng):
@@ -183,6 +216,12 @@ def main():
     out = sys.argv[1]
     for name, layers in cases().items():
         layout(f"{out}/{name}", [base()] + layers)
+    for name, (says, layers) in refused().items():
+        layout(f"{out}.refused/{name}", [base()] + layers, "none")
+        with open(f"{out}.refused/{name}.says", "w") as f:
+            f.write(says)
+    layout(f"{out}.deep/there", deep(), "none")
+    layout(f"{out}.deep/hidden", deep() + [Layer().hide("d")], "none")
     layout(f"{out}/plain", [base(), Layer().hide("d/1")], "none", platform=False)
     layout(f"{out}/zstd", [base(), Layer().hide("d/1")], "zstd", config={})
     if len(sys.argv) > 2:

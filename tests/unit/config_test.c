@@ -62,6 +62,7 @@ defaults(void **state)
 		assert_int_equal(cfg.start_timeout_s, 90);
 		assert_int_equal(cfg.default_mem_mib, 1024);
 		assert_int_equal(cfg.default_disk_bytes, 0);
+		assert_int_equal(cfg.image_max_bytes, UINT64_C(64) << 30);
 		assert_int_equal(cfg.log_level, LOG_INFO);
 	}
 }
@@ -109,6 +110,7 @@ every_key(void **state)
 	    "uid_base = 1000000#\n"
 	    "uid_count = 2 \t# worker and one VM\n"
 	    "start_timeout = 300\n"
+	    "image_max_size = \"3G\"\n"
 	    "[vm_defaults]\n"
 	    "vcpu = 4\n"
 	    "memory_mib = 512\n"
@@ -140,6 +142,7 @@ every_key(void **state)
 	assert_int_equal(cfg.default_vcpus, 4);
 	assert_int_equal(cfg.default_mem_mib, 512);
 	assert_int_equal(cfg.default_disk_bytes, UINT64_C(16) << 30);
+	assert_int_equal(cfg.image_max_bytes, UINT64_C(3) << 30);
 }
 
 static void
@@ -151,6 +154,7 @@ good_values(void **state)
 		"cidr = \"192.168.7.254/30\"", "cidr = \"192.168.7.2/30\"",
 		"uid_base = 1000", "uid_base = 2147482623",
 		"uid_count = 65536",
+		"image_max_size = 67108864", "image_max_size = \"1T\"",
 		"[vm_defaults]\nvcpu = 1", "[vm_defaults]\nvcpu = 32",
 		"[vm_defaults]\nmemory_mib = 64",
 		"[vm_defaults]\nmemory_mib = 1048576",
@@ -197,6 +201,10 @@ bad_values(void **state)
 		{ "[unknown]", 1 },
 		{ "[]", 1 },
 		{ "[vm_defaults", 1 },
+		{ "image_max_size = \"63M\"", 0 },
+		{ "image_max_size = 0", 0 },
+		{ "image_max_size = \"1025G\"", 1 },
+		{ "[vm_defaults]\nimage_max_size = \"1G\"", 2 },
 		{ "[VM_DEFAULTS]", 1 },
 		{ "[[vm_defaults]]", 1 },
 		{ "[vm_defaults" X100 "]", 1 },

@@ -221,6 +221,7 @@ hello(struct answer *a)
 	a->hello.dns_port = fake->dns_port;
 	a->hello.start_timeout_ms = fake->start_timeout_ms;
 	a->hello.default_disk_bytes = 1 << 20;
+	a->hello.image_max_bytes = UINT64_C(1) << 30;
 	memcpy(a->hello.store, fake->store, sizeof(a->hello.store));
 	strcpy(a->hello.default_image, "img");
 	strcpy(a->hello.default_kernel, "krn");

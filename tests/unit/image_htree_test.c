@@ -47,7 +47,7 @@ begin(struct image *im, uint32_t divisor)
 	im->fd = openat(im->temp.fd, "image", O_RDWR | O_CREAT | O_CLOEXEC,
 	    0600);
 	assert_true(im->fd >= 0);
-	assert_int_equal(ext4_writer_begin(im->fd, &im->w), 0);
+	assert_int_equal(ext4_writer_begin(im->fd, EXT4_WRITER_MAX, &im->w), 0);
 	assert_int_equal(ext4_writer_mkdir(im->w, EXT4_WRITER_ROOT, "0d", &a,
 	    &im->dir), 0);
 	im->node = 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "image/ext4_writer.h"
 #include "image/image_file.h"
 #include "image/oci.h"
 #include "privsep/util.h"
@@ -54,7 +55,8 @@ import(const char *in, const char *out)
 		perror(in_fd < 0 ? in : out);
 		return 2;
 	}
-	file = (struct image_file){ in_fd, out_fd, config_fd, spool_fd };
+	file = (struct image_file){ in_fd, { out_fd, EXT4_WRITER_MAX },
+		config_fd, spool_fd };
 	r = image_file_import(&file, count, &bytes_read, &res, err,
 	    sizeof(err));
 	if (r < 0) {

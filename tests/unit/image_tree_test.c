@@ -131,7 +131,7 @@ test_lookup(void **state UNUSED)
 	assert_non_null(t);
 	begin_temp(&temp);
 	fd = openat(temp.fd, "image", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(ext4_writer_begin(fd, &t->w), 0);
+	assert_int_equal(ext4_writer_begin(fd, EXT4_WRITER_MAX, &t->w), 0);
 	make_links(t);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint32_t ino = 0, same = 0;
@@ -164,7 +164,7 @@ test_parent(void **state UNUSED)
 	t->implied = folder;
 	begin_temp(&temp);
 	fd = openat(temp.fd, "image", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(ext4_writer_begin(fd, &t->w), 0);
+	assert_int_equal(ext4_writer_begin(fd, EXT4_WRITER_MAX, &t->w), 0);
 	make_links(t);
 	assert_int_equal(tree_parent(t, "top", &first, &name), 0);
 	assert_int_equal(first, EXT4_WRITER_ROOT);
