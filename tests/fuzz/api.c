@@ -114,7 +114,7 @@ fill_store(void)
 		.disk_bytes = 1 << 20, .vmm = VMM_QEMU };
 	const struct image_row image = { .name = "img", .file = "img", .size_bytes = 8 };
 	struct kernel_row kernel = { .name = "krn", .version = "6.1",
-		.vmlinuz_bytes = 4, .initrd_bytes = 4 };
+		.vmlinuz_bytes = 4, .initrd_bytes = 4, .acpi = true };
 	struct buf row = BUF_INIT(STORE_ROW_MAX);
 	int dir = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

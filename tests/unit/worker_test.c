@@ -42,7 +42,8 @@ fill_store(void)
 	struct image_row image = { .name = "img", .file = "img", .size_bytes = 8,
 		.created_s = 1 };
 	struct kernel_row kernel = { .name = "krn", .version = "6.1",
-		.vmlinuz_bytes = 4, .initrd_bytes = 4, .created_s = 1 };
+		.vmlinuz_bytes = 4, .initrd_bytes = 4, .acpi = true,
+		.created_s = 1 };
 	struct buf row = BUF_INIT(STORE_ROW_MAX);
 	struct stat st;
 
