@@ -289,21 +289,23 @@ take_error(const cJSON *error, struct api_reply *reply)
 	return 1;
 }
 
-/* {"stage","message"} */
+/* {"stage","message"} and perhaps "done" and "total". */
 static int
-take_progress(const cJSON *step, api_progress *progress, void *arg)
+take_progress(const cJSON *line, api_progress *progress, void *arg)
 {
-	const char *stage = NULL, *message = NULL;
+	struct api_step step = { .total = 0 };
 	const struct json_field fields[] = {
-		{ "stage", JSON_TEXT, true, 1, 0, &stage },
-		{ "message", JSON_TEXT, true, 1, 0, &message },
+		{ "stage", JSON_TEXT, true, 1, 0, &step.stage },
+		{ "message", JSON_TEXT, true, 1, 0, &step.message },
+		{ "done", JSON_U64, false, 0, 0, &step.done },
+		{ "total", JSON_U64, false, 0, 0, &step.total },
 	};
 	char err[API_TEXT_MAX];
 
-	if (progress == NULL || json_read(step, fields, ARRAY_SIZE(fields),
+	if (progress == NULL || json_read(line, fields, ARRAY_SIZE(fields),
 	    err, sizeof(err)) < 0)
 		return -EPROTO;
-	progress(arg, stage, message);
+	progress(arg, &step);
 	return 0;
 }
 

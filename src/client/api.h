@@ -32,8 +32,14 @@ struct api {
 #define API_CLOSED \
 	{ .fd = -1, .cancel_fd = -1, .in = BUF_INIT(API_REPLY_MAX) }
 
-/* Called for each progress line; the texts are the daemon's, unfiltered. */
-typedef void api_progress(void *arg, const char *stage, const char *message);
+/* A line of progress; the texts are the daemon's, unfiltered. */
+struct api_step {
+	const char *stage, *message;
+	uint64_t done, total;		/* bytes; TOTAL 0: not known */
+};
+
+/* Called for each of them. */
+typedef void api_progress(void *arg, const struct api_step *step);
 
 struct api_reply {
 	cJSON *result;			/* NULL when the worker refused */

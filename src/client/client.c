@@ -10,6 +10,7 @@
 
 #include "client/command.h"
 #include "client/connect.h"
+#include "client/progress.h"
 #include "client/text.h"
 #include "privsep/daemon.h"
 #include "privsep/log.h"
@@ -104,36 +105,15 @@ client_call(struct client *client, struct buf *request, int send_fd,
 	    want_fds, NULL, NULL, reply), reply);
 }
 
-/* A line for each stage; what is new within a stage replaces the line. */
-struct progress {
-	char stage[NAME_BYTES];		/* "" before the first */
-};
-
-static void
-show_progress(void *arg, const char *stage, const char *message)
-{
-	struct progress *progress = arg;
-	char text[API_TEXT_MAX];
-	const char *before = "";
-
-	if (progress->stage[0] != '\0')
-		before = strncmp(progress->stage, stage, NAME_BYTES - 1) == 0 ?
-		    "\r\033[K" : "\n";
-	snprintf(progress->stage, NAME_BYTES, "%s", stage);
-	fprintf(stderr, "%sbanger: %s", before,
-	    text_clean(message, text, sizeof(text)));
-}
-
 int
 client_try(struct client *client, struct buf *request, int send_fd,
     unsigned int want_fds, struct api_reply *reply)
 {
-	struct progress progress = { "" };
+	struct progress progress = { .count = 0 };
 	int r = api_call(&client->api, request, send_fd, want_fds,
-	    isatty(STDERR_FILENO) ? show_progress : NULL, &progress, reply);
+	    isatty(STDERR_FILENO) ? progress_show : NULL, &progress, reply);
 
-	if (progress.stage[0] != '\0')
-		fputc('\n', stderr);
+	progress_end(&progress);
 	return r;
 }
 

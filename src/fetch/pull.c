@@ -41,6 +41,7 @@ struct fetch {
 	int fd;				/* of HEX.part, locked */
 	uint64_t have;
 	uint64_t before;		/* of HAVE, when this try began */
+	uint64_t told;			/* of HAVE */
 	struct room *room;
 	int64_t moved_ms;		/* when the last of it came */
 	struct digest digest;		/* of what is there */
@@ -80,25 +81,28 @@ tell_blob(const struct puller *p, uint32_t index, const struct oci_blob *blob)
 	return tell(p, &record);
 }
 
+/* Of layers, or of the file, those that have got on; at the end each. */
 static void
-tell_progress(struct puller *p)
+tell_progress(struct puller *p, bool last)
 {
-	struct pull_record record = { .kind = PULL_PROGRESS };
 	int64_t now = monotonic_ms();
-	uint32_t i;
+	/* The first blob of an image is the configuration. */
+	uint32_t i = p->manifest.layer_count > 0;
 
-	if (now < p->told_ms + TELL_MS)
+	if (!last && now < p->told_ms + TELL_MS)
 		return;
 	p->told_ms = now;
-	for (i = 0; i < p->count; i++) {
-		const struct fetch *f = &p->fetches[i];
+	for (; i < p->count; i++) {
+		struct fetch *f = &p->fetches[i];
+		struct pull_record record = { .kind = PULL_PROGRESS,
+			.index = p->manifest.layer_count > 0 ? i : 0,
+			.bytes = f->state == BLOB_DONE ? f->want.size :
+			    f->have, .total = f->want.size };
 
-		record.total += f->want.size;
-		record.bytes += f->state == BLOB_DONE ? f->want.size : f->have;
-		/* The first is the configuration. */
-		record.done += i > 0 && f->state == BLOB_DONE;
+		if (record.bytes != f->told)
+			(void)tell(p, &record);
+		f->told = record.bytes;
 	}
-	(void)tell(p, &record);
 }
 
 static int
@@ -432,11 +436,13 @@ fetch_blobs(struct puller *p, uint32_t first)
 	if (error < 0)
 		return error;
 	while ((error = look_after(p, &all_done)) == 0 && !all_done) {
-		tell_progress(p);
+		tell_progress(p, false);
 		error = http_turn(&p->registry.http, LOCK_WAIT_MS);
 		if (error < 0)
 			break;
 	}
+	if (error == 0)
+		tell_progress(p, true);
 	for (i = 0; i < p->count; i++) {
 		transfer_end(&p->registry.http, &p->fetches[i].transfer);
 		close_fdp(&p->fetches[i].fd);

@@ -33,11 +33,11 @@ enum pull_kind { PULL_PROGRESS = 1, PULL_BLOB, PULL_DONE, PULL_FAILED };
 struct pull_record {
 	uint32_t kind;			/* enum pull_kind */
 	int32_t error;			/* PULL_FAILED: -errno */
-	uint32_t index;			/* PULL_BLOB: which, counted up from 0 */
+	uint32_t index;			/* which: PULL_BLOB, counted up from 0;
+					 * PULL_PROGRESS, layers from 1, a file 0 */
 	uint32_t count;			/* layers of an image, once known, or 0 */
-	uint32_t done;			/* PULL_PROGRESS: of them */
 	uint32_t zero;
-	uint64_t bytes, total;		/* PULL_PROGRESS */
+	uint64_t bytes, total;		/* PULL_PROGRESS: of that */
 	struct oci_blob blob;		/* PULL_BLOB */
 	char text[PULL_TEXT];		/* PULL_FAILED: one line */
 };

@@ -132,19 +132,17 @@ on_import_done(void *arg, const struct failure *f)
 		answer_image(peer, name);
 }
 
+/* A stage for each layer, so that each has its own line. */
 static void
 on_pulling(void *arg, const struct pull_record *record)
 {
 	struct peer *peer = arg;
-	char message[96], layers[48] = "";
+	char stage[32] = "download";
 
-	if (record->count > 0)
-		snprintf(layers, sizeof(layers), "%u of %u layers, ",
-		    record->done, record->count);
-	snprintf(message, sizeof(message), "%s%llu of %llu MiB", layers,
-	    (unsigned long long)(record->bytes >> 20),
-	    (unsigned long long)((record->total + (1 << 20) - 1) >> 20));
-	peer_progress(peer, "pull", message);
+	if (record->index > 0)
+		(void)format(stage, sizeof(stage), "layer %u of %u",
+		    record->index, record->count);
+	peer_progress_of(peer, stage, record->bytes, record->total);
 }
 
 /* The request under way as one that waits for NAME. */

@@ -20,8 +20,9 @@ take(struct download *d, const struct pull_record *record)
 {
 	switch (record->kind) {
 	case PULL_PROGRESS:
-		if (record->done > record->count ||
-		    record->count > OCI_LAYERS_MAX)
+		if (record->index > record->count ||
+		    record->count > OCI_LAYERS_MAX ||
+		    record->bytes > record->total)
 			return -EPROTO;
 		d->progress(d->arg, record);
 		return 0;

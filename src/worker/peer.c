@@ -326,21 +326,46 @@ peer_expel(struct peer *peer, enum failure_code code, const char *why)
 	peer_flush(peer);
 }
 
-void
-peer_progress(struct peer *peer, const char *stage, const char *message)
+/* Begins a line of progress; false: nobody wants it, or the client is behind. */
+static bool
+progress_begin(struct peer *peer, const char *stage, const char *message)
 {
 	struct buf *out = &peer->out;
 
 	if (!peer->request.progress || out->len > PEER_BEHIND)
-		return;
+		return false;
 	json_open(out, NULL, '{');
 	json_open(out, "progress", '{');
 	json_text(out, "stage", stage);
 	json_text(out, "message", message);
-	json_close(out, '}');
-	json_close(out, '}');
-	buf_puts(out, "\n");
+	return true;
+}
+
+static void
+progress_end(struct peer *peer)
+{
+	json_close(&peer->out, '}');
+	json_close(&peer->out, '}');
+	buf_puts(&peer->out, "\n");
 	peer_flush(peer);
+}
+
+void
+peer_progress(struct peer *peer, const char *stage, const char *message)
+{
+	if (progress_begin(peer, stage, message))
+		progress_end(peer);
+}
+
+void
+peer_progress_of(struct peer *peer, const char *stage, uint64_t done,
+    uint64_t total)
+{
+	if (!progress_begin(peer, stage, stage))
+		return;
+	json_number(&peer->out, "done", done);
+	json_number(&peer->out, "total", total);
+	progress_end(peer);
 }
 
 /* One sendmsg of what waits, with the fd that belongs to it. */

@@ -62,9 +62,14 @@ void	 peer_flush(struct peer *peer);
 void	 peer_answer(struct peer *peer, struct buf *result, int fd);
 void	 peer_refuse(struct peer *peer, const struct failure *f);
 
-/* A line of progress, if the client asked for them. */
+/*
+ * A line of progress, if the client asked for them: in words, or DONE of TOTAL
+ * bytes.
+ */
 void	 peer_progress(struct peer *peer, const char *stage,
 	    const char *message);
+void	 peer_progress_of(struct peer *peer, const char *stage, uint64_t done,
+	    uint64_t total);
 
 /* The same refusal, and then the end of the connection. */
 void	 peer_expel(struct peer *peer, enum failure_code code,

@@ -6,10 +6,10 @@
 #include "client/api.h"
 
 static void
-progress(void *arg, const char *stage, const char *message)
+progress(void *arg, const struct api_step *step)
 {
 	(void)arg;
-	must(stage != NULL && message != NULL);
+	must(step->stage != NULL && step->message != NULL);
 }
 
 int

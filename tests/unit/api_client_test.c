@@ -85,11 +85,14 @@ open_fds(void)
 }
 
 static void
-note(void *arg, const char *stage, const char *message)
+note(void *arg, const struct api_step *step)
 {
-	char *log = arg;
+	char *log = arg, text[64];
 
-	strcat(strcat(strcat(strcat(log, stage), "="), message), ";");
+	snprintf(text, sizeof(text), "%s=%s,%llu/%llu;", step->stage,
+	    step->message, (unsigned long long)step->done,
+	    (unsigned long long)step->total);
+	strcat(log, text);
 }
 
 static int
@@ -113,10 +116,11 @@ good_reply(void **state)
 	pair_open(&pair);
 	reply_text(pair.server,
 	    "{\"progress\":{\"stage\":\"disk\",\"message\":\"copying\"}}\n"
-	    "{\"progress\":{\"stage\":\"boot\",\"message\":\"booting\"}}\n"
+	    "{\"progress\":{\"stage\":\"boot\",\"message\":\"booting\","
+	    "\"done\":3,\"total\":4}}\n"
 	    "{\"ok\":true,\"result\":{\"vm\":{\"name\":\"web\",\"pid\":7}}}\n");
 	assert_int_equal(call(&pair, 0, note, log, &reply), 0);
-	assert_string_equal(log, "disk=copying;boot=booting;");
+	assert_string_equal(log, "disk=copying,0/0;boot=booting,3/4;");
 	assert_string_equal(field_text(cJSON_GetObjectItem(reply.result, "vm"),
 	    "name"), "web");
 	assert_int_equal(field_number(cJSON_GetObjectItem(reply.result, "vm"),
