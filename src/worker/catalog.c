@@ -442,19 +442,9 @@ fill_image_row(struct image_row *row, const struct making *making,
 	return take_config(making, row);
 }
 
-/* An image that is replaced goes first, like one that is deleted. */
-static int
-remove_replaced(struct worker *w, const char *name)
-{
-	struct failure f = { .code = FAIL_NONE };
-
-	return image_named(w, name) == NULL ||
-	    image_delete(w, name, &f) == 0 ? 0 : -EIO;
-}
-
 /*
- * A name for the file of a new image: NAME, unless a tag of a former image of
- * that name still has it. 0 or -EEXIST.
+ * A name for the file of a new image: NAME, unless the image that it replaces or
+ * a tag of a former one of that name still has it. 0 or -EEXIST.
  */
 static int
 choose_file(struct worker *w, const char *name, char file[NAME_BYTES])
@@ -467,36 +457,61 @@ choose_file(struct worker *w, const char *name, char file[NAME_BYTES])
 	return i < FILE_TRIES ? 0 : -EEXIST;
 }
 
-/* 0, or -errno and nothing of the image stays. */
+/* IMAGE, whose row is stored, comes into the list, and the one it replaces goes. */
+static void
+put_image(struct worker *w, struct image *image)
+{
+	struct image *old = image_named(w, image->row.name);
+	char file[NAME_BYTES];
+
+	(void)store_remove(&w->store, STORE_IMAGES, image->row.name,
+	    "json.bad");
+	list_insert(&w->images, &image->node);
+	if (old == NULL)
+		return;
+	memcpy(file, old->row.file, sizeof(file));
+	list_remove(&old->node);
+	image_free(old);
+	remove_image_file(w, file);
+}
+
+/*
+ * 0, or -errno and nothing of the image stays. One that is replaced is there until
+ * the new row is in its place, and is not replaced when VMs use it.
+ */
 static int
 finish_image(struct making *making, const struct image_import_result *result)
 {
 	_cleanup_buf_ struct buf row = BUF_INIT(STORE_ROW_MAX);
-	struct image *image = calloc(1, sizeof(*image));
+	char users[CATALOG_USERS];
 	struct worker *w = making->w;
+	struct image *image;
 	int r;
 
-	if (image == NULL)
-		return -ENOMEM;
-	r = remove_replaced(w, making->name);
-	if (r == 0)
-		r = choose_file(w, making->name, making->file);
-	if (r == 0)
-		r = fill_image_row(&image->row, making, result);
+	if (image_named(w, making->name) != NULL &&
+	    catalog_users(w, STORE_IMAGES, making->name, users) > 0)
+		return -EBUSY;
+	r = choose_file(w, making->name, making->file);
+	if (r < 0)
+		return r;
+	image = calloc(1, sizeof(*image));
+	r = image == NULL ? -ENOMEM : fill_image_row(&image->row, making,
+	    result);
 	if (r == 0)
 		r = commit_file(making, making->file, image_files[FILE_EXT4]);
-	image_row_write(&row, &image->row);
-	if (r == 0)
+	if (r == 0) {
+		image_row_write(&row, &image->row);
 		r = store_save(&w->store, STORE_IMAGES, making->name, &row,
 		    true);
-	if (r < 0) {
-		remove_image_file(w, making->file);
-		image_free(image);
-		return r;
 	}
-	(void)store_remove(&w->store, STORE_IMAGES, making->name, "json.bad");
-	list_insert(&w->images, &image->node);
-	return 0;
+	if (r == 0) {
+		put_image(w, image);
+		return 0;
+	}
+	remove_image_file(w, making->file);
+	if (image != NULL)
+		image_free(image);
+	return r;
 }
 
 static void
@@ -630,6 +645,19 @@ drop_blobs(const struct making *making)
 		    making->download->blobs[i].sha256);
 }
 
+/* A VM uses the image that was to be replaced. */
+static void
+fail_in_use(struct making *making)
+{
+	char users[CATALOG_USERS], text[CATALOG_USERS + 128];
+
+	(void)catalog_users(making->w, STORE_IMAGES, making->name, users);
+	(void)format(text, sizeof(text), "has changed in its registry, and %s "
+	    "the one that is here; delete them, or pull with another --name",
+	    users);
+	making_fail(making, -EBUSY, text);
+}
+
 static void
 on_made(void *arg, const struct job_report *report)
 {
@@ -648,6 +676,8 @@ on_made(void *arg, const struct job_report *report)
 	    finish_kernel(making, &report->kernel);
 	if (r == 0) {
 		making_end(making, NULL);
+	} else if (r == -EBUSY) {
+		fail_in_use(making);
 	} else {
 		char why[128];
 
@@ -981,7 +1011,7 @@ on_pulled(void *arg, int error, const char *why)
 	struct making *making = arg;
 	const struct download *d = making->download;
 	const struct image *old = image_named(making->w, making->name);
-	char users[CATALOG_USERS], text[CATALOG_USERS + 128];
+	char users[CATALOG_USERS];
 	int r;
 
 	if (error < 0) {
@@ -998,10 +1028,7 @@ on_pulled(void *arg, int error, const char *why)
 			    "was deleted meanwhile; pull it again");
 	} else if (old != NULL && catalog_users(making->w, STORE_IMAGES,
 	    making->name, users) > 0) {
-		(void)format(text, sizeof(text), "has changed in its registry, "
-		    "and %s the one that is here; delete them, or pull with "
-		    "another --name", users);
-		making_fail(making, -EBUSY, text);
+		fail_in_use(making);
 	} else if ((r = launch_blobs(making)) < 0) {
 		making_fail(making, r, strerror(-r));
 	}
