@@ -8,10 +8,13 @@
 #include <asm/termbits.h>
 #include <asm/ioctls.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "privsep/sandbox.h"
 #include "privsep/util.h"
+
+#define READER_MEMORY (768ULL << 20)
 
 /* Terminals: attributes, size, and isatty(3). */
 static const uint64_t ioctls[] = { TCGETS, TCSETS, TCSETSW, TIOCGWINSZ };
@@ -66,8 +69,26 @@ client_confine(void)
 	return confine(rules, ARRAY_SIZE(rules));
 }
 
+/*
+ * A damaged file system may want any amount of memory: the host's is not to go to
+ * it. ASan's shadow alone is larger.
+ */
+static int
+limit_memory(void)
+{
+#ifndef BANGER_SANITIZE
+	const struct rlimit most = { READER_MEMORY, READER_MEMORY };
+
+	if (setrlimit(RLIMIT_AS, &most) < 0)
+		return -errno;
+#endif
+	return 0;
+}
+
 int
 client_confine_reader(void)
 {
-	return confine(reader_rules, ARRAY_SIZE(reader_rules));
+	int r = limit_memory();
+
+	return r < 0 ? r : confine(reader_rules, ARRAY_SIZE(reader_rules));
 }

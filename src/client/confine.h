@@ -12,7 +12,10 @@
  */
 int	 client_confine(void);
 
-/* Likewise for files alone: no socket, no terminal, no signal. 0 or -errno. */
+/*
+ * Likewise for files alone: no socket, no terminal, no signal, and
+ * with so much memory as a file system that is whole needs. 0 or -errno.
+ */
 int	 client_confine_reader(void);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * The tree is walked depth first. A directory is entered once, whatever a damaged
- * file system says, and a path is never longer than PATH_BYTES, so that it ends.
- * Of a file with several names the first one has the data.
+ * The tree is walked depth first. An inode is written once, whatever a damaged
+ * file system says: of a file with several names the first one has the data. All
+ * data together are no more than the file system has room for, and a path is never
+ * longer than PATH_BYTES, so that it ends.
  */
 #include "image/ext4_tar.h"
 
@@ -17,7 +18,10 @@
 #include "image/ext4_writer.h"
 #include "privsep/util.h"
 
-enum { PATH_BYTES = 4096, DATA_BYTES = 256 << 10 };
+enum { PATH_BYTES = 4096, DATA_BYTES = 256 << 10, XATTRS_MAX = 256 };
+
+/* What ext4 has at most with blocks of 4 KiB, but for the last of them. */
+#define FILE_MAX (0xffffffffULL << 12)
 
 /* The first name of a file that has several, in a tree by INO (tsearch(3)). */
 struct first_name {
@@ -45,7 +49,14 @@ struct run {
 struct runs {
 	struct run *list;
 	size_t count, room;
+	uint64_t blocks, most;		/* all of them, and what there can be */
 	bool no_memory;
+};
+
+/* A list of names: a handle must not be asked while it is iterated. */
+struct xattr_names {
+	char *list[XATTRS_MAX];
+	size_t count;
 };
 
 struct ext4_tar {
@@ -56,10 +67,14 @@ struct ext4_tar {
 	ext4_tar_wanted *wanted;
 	void *arg;
 	int write_error;
-	uint8_t *entered;		/* a bit for each inode */
+	uint8_t *written;		/* a bit for each inode */
+	uint64_t room;			/* for data that were not read yet */
 	void *first_names;
 	char path[PATH_BYTES];		/* of the entry that is written */
 	uint8_t *data;
+	/* Not on the stack, of which each directory on the way takes some. */
+	struct xattr_names xattrs;
+	char target[EXT4_WRITER_TARGET_MAX + 1];
 	uint64_t entries;
 	char *err;
 	size_t err_size;
@@ -184,43 +199,41 @@ is_attribute(const char *name)
 	return false;
 }
 
-/* A list of names: the handle must not be asked while it is iterated. */
-struct xattr_names {
-	char *list[256];
-	size_t count;
-};
-
 static int
 add_xattr_name(char *name, char *value UNUSED, size_t len UNUSED, void *arg)
 {
 	struct xattr_names *names = arg;
 
-	if (is_attribute(name) && names->count < ARRAY_SIZE(names->list))
-		names->list[names->count++] = name;
+	if (!is_attribute(name))
+		return 0;
+	if (names->count == XATTRS_MAX)
+		return XATTR_ABORT;
+	names->list[names->count++] = name;
 	return 0;
 }
 
 static int
 put_xattrs(struct ext4_tar *t, ext2_ino_t ino)
 {
-	struct xattr_names names = { .count = 0 };
+	struct xattr_names *names = &t->xattrs;
 	struct ext2_xattr_handle *handle;
 	errcode_t e = ext2fs_xattrs_open(t->fs, ino, &handle);
 	size_t i;
 
+	names->count = 0;
 	if (e != 0)
 		return fail(t, e);
 	e = ext2fs_xattrs_read(handle);
 	if (e == 0)
-		e = ext2fs_xattrs_iterate(handle, add_xattr_name, &names);
-	for (i = 0; e == 0 && i < names.count; i++) {
+		e = ext2fs_xattrs_iterate(handle, add_xattr_name, names);
+	for (i = 0; e == 0 && i < names->count; i++) {
 		void *value;
 		size_t len;
 
-		e = ext2fs_xattr_get(handle, names.list[i], &value, &len);
+		e = ext2fs_xattr_get(handle, names->list[i], &value, &len);
 		if (e == 0) {
-			archive_entry_xattr_add_entry(t->entry, names.list[i],
-			    value, len);
+			archive_entry_xattr_add_entry(t->entry,
+			    names->list[i], value, len);
 			ext2fs_free_mem(&value);
 		}
 	}
@@ -244,8 +257,13 @@ static int
 read_bytes(struct ext4_tar *t, ext2_file_t file, void *to, size_t len)
 {
 	unsigned int got = 0;
-	errcode_t e = ext2fs_file_read(file, to, (unsigned int)len, &got);
+	errcode_t e;
 
+	if (len > t->room)
+		return fail_damaged(t, "there are more data than it has room "
+		    "for");
+	t->room -= len;
+	e = ext2fs_file_read(file, to, (unsigned int)len, &got);
 	if (e != 0)
 		return fail(t, e);
 	return got == len ? 0 : fail_damaged(t, "it ends too early");
@@ -254,13 +272,13 @@ read_bytes(struct ext4_tar *t, ext2_file_t file, void *to, size_t len)
 static int
 put_symlink(struct ext4_tar *t, ext2_ino_t ino, struct ext2_inode *inode)
 {
-	char target[EXT4_WRITER_TARGET_MAX + 1];
 	uint64_t len = EXT2_I_SIZE(inode);
+	char *target = t->target;
 	ext2_file_t file;
 	errcode_t e;
 	int r = 0;
 
-	if (len == 0 || len >= sizeof(target))
+	if (len == 0 || len >= sizeof(t->target))
 		return fail_damaged(t, "a symbolic link of that length");
 	if (ext2fs_is_fast_symlink(inode)) {
 		memcpy(target, inode->i_block, len);
@@ -287,6 +305,8 @@ add_run(ext2_filsys fs UNUSED, blk64_t *block UNUSED, e2_blkcnt_t number,
 
 	if (number < 0)
 		return 0;
+	if (runs->blocks++ == runs->most)
+		return BLOCK_ABORT;
 	if (last != NULL && (uint64_t)number == last->at + last->count) {
 		last->count++;
 		return 0;
@@ -308,6 +328,8 @@ find_runs(struct ext4_tar *t, ext2_ino_t ino, struct runs *runs)
 
 	if (runs->no_memory)
 		return fail_memory(t);
+	if (runs->blocks > runs->most)
+		return fail_damaged(t, "it has more blocks than there are");
 	return e != 0 ? fail(t, e) : 0;
 }
 
@@ -368,18 +390,32 @@ put_header(struct ext4_tar *t)
 	    fail_archive(t);
 }
 
+/* Whether a file has holes. Its block of attributes may be that of others, too. */
+static bool
+is_sparse(ext2_filsys fs, struct ext2_inode *inode)
+{
+	uint64_t bytes = ext2fs_inode_i_blocks(fs, inode) * 512;
+	uint64_t other = ext2fs_file_acl_block(fs, inode) != 0 ?
+	    fs->blocksize : 0;
+
+	return (inode->i_flags & EXT4_INLINE_DATA_FL) == 0 &&
+	    (bytes < other || bytes - other < EXT2_I_SIZE(inode));
+}
+
 static int
 put_file(struct ext4_tar *t, ext2_ino_t ino, struct ext2_inode *inode)
 {
 	uint64_t size = EXT2_I_SIZE(inode), block = t->fs->blocksize;
-	bool sparse = (inode->i_flags & EXT4_INLINE_DATA_FL) == 0 &&
-	    ext2fs_inode_i_blocks(t->fs, inode) * 512 < size;
-	struct runs runs = { .count = 0 };
+	bool sparse = is_sparse(t->fs, inode);
+	struct runs runs = { .most = ext2fs_blocks_count(t->fs->super) };
 	ext2_file_t file;
 	errcode_t e;
 	size_t i;
-	int r = sparse ? find_runs(t, ino, &runs) : 0;
+	int r;
 
+	if (size > FILE_MAX)
+		return fail_damaged(t, "a file of that length");
+	r = sparse ? find_runs(t, ino, &runs) : 0;
 	archive_entry_set_size(t->entry, (la_int64_t)size);
 	for (i = 0; i < runs.count; i++) {
 		uint64_t at = runs.list[i].at * block;
@@ -413,6 +449,17 @@ put_file(struct ext4_tar *t, ext2_ino_t ino, struct ext2_inode *inode)
 
 static int put_directory(struct ext4_tar *t, ext2_ino_t ino);
 
+/* Whether INO was there before; from now on it was. */
+static bool
+was_written(struct ext4_tar *t, ext2_ino_t ino)
+{
+	uint8_t bit = (uint8_t)(1 << ino % 8);
+	bool was = (t->written[ino / 8] & bit) != 0;
+
+	t->written[ino / 8] |= bit;
+	return was;
+}
+
 /* What INO is, at t->path. */
 static int
 put_inode(struct ext4_tar *t, ext2_ino_t ino)
@@ -433,6 +480,8 @@ put_inode(struct ext4_tar *t, ext2_ino_t ino)
 		    "%.100s is encrypted", t->path);
 	if (!LINUX_S_ISDIR(inode->i_mode) && inode->i_links_count > 1)
 		r = first_path(t, ino, &first);
+	if (r == 0 && first == NULL && was_written(t, ino))
+		return fail_damaged(t, "it is in two places");
 	archive_entry_clear(t->entry);
 	archive_entry_copy_pathname(t->entry, t->path[0] != '\0' ? t->path :
 	    "./");
@@ -529,9 +578,6 @@ put_directory(struct ext4_tar *t, ext2_ino_t ino)
 	errcode_t e;
 	int r;
 
-	if ((t->entered[ino / 8] & 1 << ino % 8) != 0)
-		return fail_damaged(t, "a directory that is in two places");
-	t->entered[ino / 8] |= (uint8_t)(1 << ino % 8);
 	r = put_header(t);
 	if (r < 0)
 		return r;
@@ -567,9 +613,10 @@ open_archive(struct ext4_tar *t)
 	t->out = archive_write_new();
 	t->entry = archive_entry_new();
 	t->data = malloc(DATA_BYTES);
-	t->entered = calloc(t->fs->super->s_inodes_count / 8 + 1, 1);
+	t->room = ext2fs_blocks_count(t->fs->super) * t->fs->blocksize;
+	t->written = calloc(t->fs->super->s_inodes_count / 8 + 1, 1);
 	if (t->out == NULL || t->entry == NULL || t->data == NULL ||
-	    t->entered == NULL)
+	    t->written == NULL)
 		return fail_memory(t);
 	if (archive_write_set_format_pax(t->out) != ARCHIVE_OK ||
 	    archive_write_set_options(t->out, "pax:xattrheader=SCHILY") !=
@@ -598,7 +645,7 @@ ext4_tar(ext2_filsys fs, ext4_tar_write *write, ext4_tar_wanted *wanted,
 	archive_write_free(t.out);
 	archive_entry_free(t.entry);
 	tdestroy(t.first_names, free);
-	free(t.entered);
+	free(t.written);
 	free(t.data);
 	uselocale(before);
 	if (utf8 != (locale_t)0)
