@@ -249,8 +249,9 @@ write_documents(struct documents *d, const struct oci_layer *layer,
 	const char *name = field_text(image, "name");
 	int r;
 
-	d->config.text = d->manifest.text = d->index.text =
-	    (struct buf)BUF_INIT(DOCUMENT_MAX);
+	d->config.text = (struct buf)BUF_INIT(DOCUMENT_MAX);
+	d->manifest.text = (struct buf)BUF_INIT(DOCUMENT_MAX);
+	d->index.text = (struct buf)BUF_INIT(DOCUMENT_MAX);
 	oci_write_config(&d->config.text, layer,
 	    cJSON_GetObjectItemCaseSensitive(image, "config"));
 	r = finish_document(&d->config);

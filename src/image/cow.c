@@ -123,11 +123,10 @@ cow_merge(int cow, int disk)
 		return 0;
 	if (r == COW_INVALID)
 		return -EUCLEAN;
-	if (r == COW_VALID && (fstat(cow, &cow_st) < 0 ||
-	    fstat(disk, &disk_st) < 0))
-		r = -errno;
 	if (r < 0)
 		return r;
+	if (fstat(cow, &cow_st) < 0 || fstat(disk, &disk_st) < 0)
+		return -errno;
 	cow_chunks = (uint64_t)cow_st.st_size / SNAPSHOT_CHUNK_BYTES;
 	disk_chunks = (uint64_t)disk_st.st_size / SNAPSHOT_CHUNK_BYTES;
 	r = 0;

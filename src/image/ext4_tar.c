@@ -161,7 +161,8 @@ first_path(struct ext4_tar *t, ext2_ino_t ino, const char **path)
 		free(first);
 		return fail_memory(t);
 	}
-	if (*found != first) {
+	/* Else it is the tree's now. */
+	if ((*found)->path != first->path) {
 		*path = (*found)->path;
 		free(first);
 	}

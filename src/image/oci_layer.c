@@ -1,6 +1,7 @@
 #include "image/oci_layer.h"
 
 #include <string.h>
+#define ZLIB_CONST
 #include <zlib.h>
 
 #include "image/errmsg.h"
@@ -52,7 +53,7 @@ on_tar(void *arg, const void *bytes, size_t len)
 	w->layer->tar_bytes += len;
 	if (w->progress != NULL)
 		w->progress(w->arg, w->layer->tar_bytes);
-	w->gzip.next_in = (Bytef *)(uintptr_t)bytes;
+	w->gzip.next_in = bytes;
 	w->gzip.avail_in = (uInt)len;
 	return drain(w, false);
 }
