@@ -393,10 +393,10 @@ remove_tmp(const struct making *making)
 static int
 commit_file(const struct making *making, const char *file, const char *suffix)
 {
-	char name[STORE_NAME_BYTES];
+	char tmp[STORE_NAME_BYTES];
 
-	tmp_name(making, suffix, name);
-	return store_commit(&making->w->store, name, making->kind, file,
+	tmp_name(making, suffix, tmp);
+	return store_commit(&making->w->store, tmp, making->kind, file,
 	    suffix);
 }
 
