@@ -46,7 +46,7 @@ struct build {
 
 /* Words for execve(2). */
 struct words {
-	char *list[WORDS_MAX];
+	char *list[WORDS_MAX + 1];
 	size_t count;
 };
 
@@ -59,7 +59,7 @@ add(struct words *words, const char *word)
 		char *wanted;
 	} u = { word };
 
-	if (words->count < WORDS_MAX - 1)
+	if (words->count < WORDS_MAX)
 		words->list[words->count++] = u.wanted;
 }
 
@@ -133,6 +133,11 @@ build(struct build *b, const char *dockerfile, const char *dir,
 	for (; more != NULL && *more != NULL; more++)
 		add(&words, *more);
 	add(&words, dir);
+	/* Without the last of them it would build something else. */
+	if (words.count == WORDS_MAX) {
+		complain("image build: too many words after --");
+		return -1;
+	}
 	return run_well(b, &words, "build");
 }
 
@@ -225,6 +230,8 @@ build_source(struct build *b, const struct args *args,
 	if (r == 0) {
 		r = save(b);
 		forget(b);
+		if (b->stopped != 0)
+			r = -1;
 	}
 	if (r == 0 && image_source_open(source, b->file, err) < 0) {
 		complain("image build: %s", err);

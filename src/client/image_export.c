@@ -5,6 +5,7 @@
  * together by the parent.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,8 @@ struct report {
 	struct oci_layer layer;
 	char text[API_TEXT_MAX];
 };
+
+_Static_assert(sizeof(struct report) <= PIPE_BUF, "reports are atomic");
 
 struct export {
 	struct client *client;
@@ -74,16 +77,19 @@ on_progress(void *arg, uint64_t bytes)
 	(void)write_full(e->pipe, &report, sizeof(report));
 }
 
-/* A file becomes as sparse as the image; a pipe gets all of it. */
+/*
+ * A file of ours becomes as sparse as the image; standard output, which may be in
+ * the middle of another's, gets all of it.
+ */
 static int
 copy_image(struct export *e)
 {
-	struct stat image, out;
+	struct stat image;
 	int r;
 
-	if (fstat(e->image, &image) < 0 || fstat(e->out, &out) < 0)
+	if (fstat(e->image, &image) < 0)
 		return -errno;
-	if (S_ISREG(out.st_mode)) {
+	if (strcmp(e->path, "-") != 0) {
 		r = sparse_copy(e->image, e->out, (uint64_t)image.st_size,
 		    on_progress, e);
 		return r == 0 && ftruncate(e->out, image.st_size) < 0 ?
@@ -135,6 +141,8 @@ catch_signals(void (*handler)(int))
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGHUP, &action, NULL);
+	/* That of a complaint nobody reads. */
+	(void)sigaction(SIGPIPE, &action, NULL);
 }
 
 static void
@@ -190,7 +198,8 @@ run_child(struct export *e)
 		return 0;
 	e->report.text[sizeof(e->report.text) - 1] = '\0';
 	complain("image export: %s: %s", e->path, e->report.text);
-	return e->report.error;
+	/* Who took over the child has no say in what is success. */
+	return e->report.error < 0 ? e->report.error : -EIO;
 }
 
 /* ---- a raw file ---- */

@@ -465,14 +465,20 @@ store_text(struct puller *p, const char *what, const struct oci_blob *blob,
 
 	if (is_there(p, blob))
 		return 0;
-	blob_name(blob->sha256, ".part", part);
+	blob_name(blob->sha256, ".text", part);
 	blob_name(blob->sha256, "", name);
-	fd = openat(p->blobs, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
+	fd = openat(p->blobs, part, O_WRONLY | O_CREAT | O_NOFOLLOW |
 	    O_CLOEXEC, 0600);
-	if (fd < 0)
+	/* Another may be at the same text, and was faster. */
+	if (fd < 0 || flock(fd, LOCK_EX) < 0)
 		return registry_fail(&p->registry, -errno, "%s: %s", what,
 		    strerror(errno));
-	error = write_full(fd, text->data, text->len);
+	if (is_there(p, blob))
+		return 0;
+	error = ftruncate(fd, 0) < 0 ? -errno :
+	    room_take(&p->room, p->blobs, text->len);
+	if (error == 0)
+		error = write_full(fd, text->data, text->len);
 	if (error == 0 && renameat(p->blobs, part, p->blobs, name) < 0)
 		error = -errno;
 	return error < 0 ? registry_fail(&p->registry, error, "%s: %s", what,

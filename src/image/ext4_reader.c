@@ -7,8 +7,9 @@
 #include "image/errmsg.h"
 #include "image/ext4_internal.h"
 #include "image/image_import.h"
+#include "privsep/util.h"
 
-enum { MAGIC_AT = 1024 + 56 };
+enum { MAGIC_AT = 1024 + 56, LINKS_MAX = 40 };
 
 bool
 ext4_reader_is(const void *bytes, size_t len)
@@ -63,6 +64,66 @@ ext4_reader_close(ext2_filsys *fs)
 	*fs = NULL;
 }
 
+errcode_t
+ext4_reader_link(ext2_filsys fs, ext2_ino_t ino, struct ext2_inode *inode,
+    char target[EXT4_LINK_BYTES])
+{
+	uint64_t len = EXT2_I_SIZE(inode);
+	unsigned int got = 0;
+	ext2_file_t file;
+	errcode_t e;
+
+	if (len == 0 || len >= EXT4_LINK_BYTES)
+		return EXT2_ET_INODE_CORRUPTED;
+	target[len] = '\0';
+	if (ext2fs_is_fast_symlink(inode)) {
+		memcpy(target, inode->i_block, len);
+		return 0;
+	}
+	e = ext2fs_file_open(fs, ino, 0, &file);
+	if (e != 0)
+		return e;
+	e = ext2fs_file_read(file, target, (unsigned int)len, &got);
+	ext2fs_file_close(file);
+	return e == 0 && got != len ? EXT2_ET_INODE_CORRUPTED : e;
+}
+
+/*
+ * Finds PATH, through links. Not by ext2fs_namei_follow(), which takes a link to be
+ * as long as its inode says, and reads what is behind the block.
+ */
+static bool
+find(ext2_filsys fs, const char *path, struct ext2_inode *inode)
+{
+	char target[EXT4_LINK_BYTES], rest[2 * EXT4_LINK_BYTES] = "";
+	char next[sizeof(rest)];
+	ext2_ino_t dir = EXT2_ROOT_INO, ino;
+	unsigned int links = 0;
+
+	(void)format(rest, sizeof(rest), "%s", path);
+	for (;;) {
+		const char *name = rest + strspn(rest, "/");
+		int len = (int)strcspn(name, "/");
+
+		if (len == 0)
+			return ext2fs_read_inode(fs, dir, inode) == 0;
+		if (ext2fs_lookup(fs, dir, name, len, NULL, &ino) != 0 ||
+		    ext2fs_read_inode(fs, ino, inode) != 0)
+			return false;
+		target[0] = '\0';
+		if (!LINUX_S_ISLNK(inode->i_mode))
+			dir = ino;
+		else if (links++ == LINKS_MAX ||
+		    ext4_reader_link(fs, ino, inode, target) != 0)
+			return false;
+		else if (target[0] == '/')
+			dir = EXT2_ROOT_INO;
+		if (format(next, sizeof(next), "%s%s", target, name + len) < 0)
+			return false;
+		memcpy(rest, next, sizeof(rest));
+	}
+}
+
 static bool
 has_init(ext2_filsys fs)
 {
@@ -70,11 +131,8 @@ has_init(ext2_filsys fs)
 
 	for (i = 0; image_init_paths[i] != NULL; i++) {
 		struct ext2_inode inode;
-		ext2_ino_t ino;
 
-		if (ext2fs_namei_follow(fs, EXT2_ROOT_INO, EXT2_ROOT_INO,
-		    image_init_paths[i], &ino) == 0 &&
-		    ext2fs_read_inode(fs, ino, &inode) == 0 &&
+		if (find(fs, image_init_paths[i], &inode) &&
 		    LINUX_S_ISREG(inode.i_mode))
 			return true;
 	}

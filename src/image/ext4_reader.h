@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXT4_MAGIC_BYTES = 1024 + 58 };
+enum { EXT4_MAGIC_BYTES = 1024 + 58, EXT4_LINK_BYTES = 4096 };
 
 /* What ext4_reader_look() tells. */
 struct ext4_info {
@@ -40,6 +40,13 @@ void	 ext4_reader_close(ext2_filsys *fs);
 
 /* Tells what FS is. */
 void	 ext4_reader_look(ext2_filsys fs, struct ext4_info *out);
+
+/*
+ * Where the symbolic link INO leads; INODE is its inode. 0 or libext2fs's error,
+ * which is EXT2_ET_INODE_CORRUPTED when it has no length that a link can have.
+ */
+errcode_t ext4_reader_link(ext2_filsys fs, ext2_ino_t ino,
+	    struct ext2_inode *inode, char target[EXT4_LINK_BYTES]);
 
 /* In words and with a -errno, what libext2fs's error E means. */
 int	 ext4_reader_fail(errcode_t e, const char *doing, char *err,

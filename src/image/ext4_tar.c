@@ -15,7 +15,7 @@
 #include <sys/sysmacros.h>
 
 #include "image/errmsg.h"
-#include "image/ext4_writer.h"
+#include "image/ext4_reader.h"
 #include "privsep/util.h"
 
 enum { PATH_BYTES = 4096, DATA_BYTES = 256 << 10, XATTRS_MAX = 256 };
@@ -74,7 +74,7 @@ struct ext4_tar {
 	uint8_t *data;
 	/* Not on the stack, of which each directory on the way takes some. */
 	struct xattr_names xattrs;
-	char target[EXT4_WRITER_TARGET_MAX + 1];
+	char target[EXT4_LINK_BYTES];
 	uint64_t entries;
 	char *err;
 	size_t err_size;
@@ -116,21 +116,19 @@ fail_archive(const struct ext4_tar *t)
 	    why != NULL ? why : "cannot be written");
 }
 
-/* Room for one more of SIZE bytes in *LIST, which may move. false: no memory. */
-static bool
+/* LIST with room for one more of SIZE bytes; it may move. NULL: no memory. */
+static void *
 grow(void *list, size_t count, size_t *room, size_t size)
 {
 	size_t wanted = *room == 0 ? 64 : *room * 2;
 	void *moved;
 
 	if (count < *room)
-		return true;
-	moved = reallocarray(*(void **)list, wanted, size);
-	if (moved == NULL)
-		return false;
-	*(void **)list = moved;
-	*room = wanted;
-	return true;
+		return list;
+	moved = reallocarray(list, wanted, size);
+	if (moved != NULL)
+		*room = wanted;
+	return moved;
 }
 
 /* ---- hard links ---- */
@@ -273,27 +271,12 @@ read_bytes(struct ext4_tar *t, ext2_file_t file, void *to, size_t len)
 static int
 put_symlink(struct ext4_tar *t, ext2_ino_t ino, struct ext2_inode *inode)
 {
-	uint64_t len = EXT2_I_SIZE(inode);
-	char *target = t->target;
-	ext2_file_t file;
-	errcode_t e;
-	int r = 0;
+	errcode_t e = ext4_reader_link(t->fs, ino, inode, t->target);
 
-	if (len == 0 || len >= sizeof(t->target))
-		return fail_damaged(t, "a symbolic link of that length");
-	if (ext2fs_is_fast_symlink(inode)) {
-		memcpy(target, inode->i_block, len);
-	} else {
-		e = ext2fs_file_open(t->fs, ino, 0, &file);
-		if (e != 0)
-			return fail(t, e);
-		r = read_bytes(t, file, target, len);
-		ext2fs_file_close(file);
-	}
-	target[len] = '\0';
-	if (r == 0)
-		archive_entry_copy_symlink(t->entry, target);
-	return r;
+	if (e != 0)
+		return fail(t, e);
+	archive_entry_copy_symlink(t->entry, t->target);
+	return 0;
 }
 
 static int
@@ -303,6 +286,7 @@ add_run(ext2_filsys fs UNUSED, blk64_t *block UNUSED, e2_blkcnt_t number,
 	struct runs *runs = arg;
 	struct run *last = runs->count == 0 ? NULL :
 	    &runs->list[runs->count - 1];
+	struct run *list;
 
 	if (number < 0)
 		return 0;
@@ -312,12 +296,13 @@ add_run(ext2_filsys fs UNUSED, blk64_t *block UNUSED, e2_blkcnt_t number,
 		last->count++;
 		return 0;
 	}
-	if (!grow(&runs->list, runs->count, &runs->room,
-	    sizeof(*runs->list))) {
+	list = grow(runs->list, runs->count, &runs->room, sizeof(*list));
+	if (list == NULL) {
 		runs->no_memory = true;
 		return BLOCK_ABORT;
 	}
-	runs->list[runs->count++] = (struct run){ (uint64_t)number, 1 };
+	runs->list = list;
+	list[runs->count++] = (struct run){ (uint64_t)number, 1 };
 	return 0;
 }
 
@@ -515,6 +500,7 @@ add_name(ext2_ino_t dir UNUSED, int entry UNUSED,
 {
 	struct names *names = arg;
 	size_t len = (size_t)ext2fs_dirent_name_len(dirent);
+	struct name *list;
 	char *text;
 
 	if (len <= 2 && memcmp(dirent->name, "..", len) == 0)
@@ -525,13 +511,15 @@ add_name(ext2_ino_t dir UNUSED, int entry UNUSED,
 		return DIRENT_ABORT;
 	}
 	text = strndup(dirent->name, len);
-	if (text == NULL || !grow(&names->list, names->count, &names->room,
-	    sizeof(*names->list))) {
+	list = grow(names->list, names->count, &names->room, sizeof(*list));
+	if (list != NULL)
+		names->list = list;
+	if (text == NULL || list == NULL) {
 		free(text);
 		names->no_memory = true;
 		return DIRENT_ABORT;
 	}
-	names->list[names->count++] = (struct name){ dirent->inode, text };
+	list[names->count++] = (struct name){ dirent->inode, text };
 	return 0;
 }
 

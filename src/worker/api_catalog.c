@@ -468,19 +468,17 @@ on_verified(void *arg, const struct job_report *report)
 {
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 	struct peer *peer = arg;
-	const struct image *image = image_find(peer->w, peer->request.name);
 
 	peer->request.job = NULL;
 	if (report->kind != JOB_DONE)
 		failure_set(&f, failure_of(report->error), "image %s: cannot "
 		    "be read: %s", peer->request.name, report->text);
-	else if (image != NULL &&
-	    image->row.checksum != report->image.checksum)
+	else if (peer->request.checksum != report->image.checksum)
 		failure_set(&f, FAIL_INVALID, "image %s: is damaged: its "
 		    "checksum is %016llx, and was %016llx when it was stored",
-		    image->row.name,
+		    peer->request.name,
 		    (unsigned long long)report->image.checksum,
-		    (unsigned long long)image->row.checksum);
+		    (unsigned long long)peer->request.checksum);
 	if (f.code != FAIL_NONE)
 		peer_refuse(peer, &f);
 	else
@@ -508,6 +506,7 @@ api_image_verify(struct peer *peer, const cJSON *line)
 	}
 	(void)format(peer->request.name, sizeof(peer->request.name), "%s",
 	    image->row.name);
+	peer->request.checksum = image->row.checksum;
 	r = spec.fds[0] = image_open(peer->w, image->row.name);
 	if (r >= 0)
 		r = job_start(&peer->w->jobs, &spec, &peer->request.job);

@@ -23,6 +23,7 @@ struct request {
 	struct buf partial;		/* an answer that waits for its rest */
 	struct import import;
 	struct job *job;		/* that it waits for, or NULL */
+	uint64_t checksum;		/* what that should find */
 	struct download *fetch;		/* of a text, or NULL */
 	struct event_task again;	/* work put off to the loop */
 	uint64_t vm;			/* the id it is about, or 0 */
