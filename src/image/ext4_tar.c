@@ -284,7 +284,7 @@ add_run(ext2_filsys fs UNUSED, blk64_t *block UNUSED, e2_blkcnt_t number,
     blk64_t ref UNUSED, int ref_offset UNUSED, void *arg)
 {
 	struct runs *runs = arg;
-	struct run *last = runs->count == 0 ? NULL :
+	struct run *last = runs->list == NULL || runs->count == 0 ? NULL :
 	    &runs->list[runs->count - 1];
 	struct run *list;
 
@@ -618,7 +618,8 @@ open_archive(struct ext4_tar *t)
 
 int
 ext4_tar(ext2_filsys fs, ext4_tar_write *write, ext4_tar_wanted *wanted,
-    void *arg, uint64_t *entries, char *err, size_t err_size)
+    void *arg, uint64_t *entries, char *err, /* NOLINT(readability-non-const-parameter) */
+    size_t err_size)
 {
 	struct ext4_tar t = { .fs = fs, .write = write, .wanted = wanted,
 		.arg = arg, .err = err, .err_size = err_size };

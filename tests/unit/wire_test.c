@@ -241,7 +241,7 @@ layout(void **state)
 	assert_int_equal(sizeof(struct wire_request), 24);
 	assert_int_equal(sizeof(struct wire_reply), 32 + WIRE_ERROR_MAX);
 	assert_int_equal(sizeof(struct wire_empty), 0);
-	assert_int_equal(sizeof(struct hello_reply), 16 * 4 + 8 +
+	assert_int_equal(sizeof(struct hello_reply), 16 * 4 + 2 * 8 +
 	    PATH_BYTES + 2 * NAME_BYTES);
 	assert_int_equal(sizeof(struct vmm_find_reply), 24);
 	assert_int_equal(sizeof(struct vmm_list_reply), 16);
