@@ -25,6 +25,7 @@ enum { PATH_BYTES = 4096, DATA_BYTES = 256 << 10, XATTRS_MAX = 256 };
 
 /* The first name of a file that has several, in a tree by INO (tsearch(3)). */
 struct first_name {
+	struct first_name *next;	/* of all, to be freed */
 	ext2_ino_t ino;
 	char path[];
 };
@@ -70,6 +71,7 @@ struct ext4_tar {
 	uint8_t *written;		/* a bit for each inode */
 	uint64_t room;			/* for data that were not read yet */
 	void *first_names;
+	struct first_name *all_names;
 	char path[PATH_BYTES];		/* of the entry that is written */
 	uint8_t *data;
 	/* Not on the stack, of which each directory on the way takes some. */
@@ -145,26 +147,41 @@ by_ino(const void *a, const void *b)
 static int
 first_path(struct ext4_tar *t, ext2_ino_t ino, const char **path)
 {
+	const struct first_name key = { .ino = ino };
+	struct first_name *const *found = tfind(&key, &t->first_names, by_ino);
 	size_t len = strlen(t->path) + 1;
-	struct first_name *first = malloc(sizeof(*first) + len);
-	struct first_name *const *found;
+	struct first_name *first;
 
-	*path = NULL;
+	*path = found != NULL ? (*found)->path : NULL;
+	if (found != NULL)
+		return 0;
+	first = malloc(sizeof(*first) + len);
 	if (first == NULL)
 		return fail_memory(t);
+	first->next = t->all_names;
+	t->all_names = first;
 	first->ino = ino;
 	memcpy(first->path, t->path, len);
-	found = tsearch(first, &t->first_names, by_ino);
-	if (found == NULL) {
+	return tsearch(first, &t->first_names, by_ino) != NULL ? 0 :
+	    fail_memory(t);
+}
+
+/* tdestroy(3) wants a function; the names are freed by their list. */
+static void
+keep(void *name UNUSED)
+{
+}
+
+static void
+first_names_free(struct ext4_tar *t)
+{
+	tdestroy(t->first_names, keep);
+	while (t->all_names != NULL) {
+		struct first_name *first = t->all_names;
+
+		t->all_names = first->next;
 		free(first);
-		return fail_memory(t);
 	}
-	/* Else it is the tree's now. */
-	if ((*found)->path != first->path) {
-		*path = (*found)->path;
-		free(first);
-	}
-	return 0;
 }
 
 /* ---- attributes ---- */
@@ -634,7 +651,7 @@ ext4_tar(ext2_filsys fs, ext4_tar_write *write, ext4_tar_wanted *wanted,
 		r = fail_archive(&t);
 	archive_write_free(t.out);
 	archive_entry_free(t.entry);
-	tdestroy(t.first_names, free);
+	first_names_free(&t);
 	free(t.written);
 	free(t.data);
 	uselocale(before);
