@@ -48,15 +48,16 @@ next_data(int fd, off_t at, off_t end)
 int
 checksum_file(int fd, source_progress *progress, void *arg, uint64_t *out)
 {
-	_cleanup_free_ uint8_t *bytes = malloc(CHUNK);
+	_cleanup_free_ uint8_t *bytes = NULL;
 	struct stat st;
 	uint64_t crc = 0;
 	off_t at = 0;
 
-	if (bytes == NULL)
-		return -ENOMEM;
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	bytes = malloc(CHUNK);
+	if (bytes == NULL)
+		return -ENOMEM;
 	while ((at = next_data(fd, at, st.st_size)) >= 0 && at < st.st_size) {
 		ssize_t n = pread(fd, bytes, CHUNK, at);
 

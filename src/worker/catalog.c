@@ -247,7 +247,7 @@ catalog_missing(struct worker *w, enum store_kind kind, const char *name,
     const char *hint, struct failure *f)
 {
 	if (was_set_aside(w, kind, name))
-		return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: its files are "
+		return failure_set(f, FAIL_INVALID, "%s %.70s: its files are "
 		    "damaged, it was set aside; import it again",
 		    kind_name(kind), name);
 	return failure_set(f, FAIL_NOT_FOUND, "%s %.70s: not found; %s",

@@ -31,8 +31,9 @@ struct kernel *kernel_find(struct worker *w, const char *name);
 
 /*
  * Sets *F for NAME of KIND, which cannot be found: there is none, then HINT
- * tells what to do, or its row or files were damaged and it was set aside.
- * Returns -1.
+ * tells what to do, or its row or files were damaged and it was set aside: that
+ * is not FAIL_NOT_FOUND, for nobody should pull something else in its place
+ * unasked. Returns -1.
  */
 int	 catalog_missing(struct worker *w, enum store_kind kind,
 	    const char *name, const char *hint, struct failure *f);
