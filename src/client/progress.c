@@ -54,15 +54,17 @@ progress_show(void *arg, const struct api_step *step)
 {
 	struct progress *p = arg;
 	char text[API_TEXT_MAX];
+	unsigned int up, before = p->count;
 	int line = line_of(p, step->stage);
-	unsigned int up;
 
 	if (line < 0)
 		return;
 	up = p->count - 1 - (unsigned int)line;
 	if (up > 0)
 		fprintf(stderr, "\033[%uA", up);
-	fprintf(stderr, "\r\033[Kbanger: %s",
+	if (p->count == before)
+		fputs("\r\033[K", stderr);
+	fprintf(stderr, "banger: %s",
 	    text_clean(step->message, text, sizeof(text)));
 	if (step->total > 0)
 		print_bar(step);
