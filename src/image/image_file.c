@@ -28,15 +28,13 @@ plain_start(int fd)
 }
 
 static int
-write_config(int fd, const struct buf *config,
-    struct image_import_result *result, char *err, size_t err_size)
+write_config(int fd, const struct buf *config, char *err, size_t err_size)
 {
 	int r = write_full(fd, config->data, config->len);
 
 	if (r < 0)
 		return errmsg(err, err_size, r, "writing its configuration: %s",
 		    strerror(-r));
-	result->config_bytes = (uint32_t)config->len;
 	return 0;
 }
 
@@ -66,7 +64,7 @@ image_file_import(const struct image_file *file, source_progress *progress,
 		else if ((r = oci_archive_import(s, file->in, start,
 		    file->spool, &file->out, progress, arg, &config, result,
 		    err, err_size)) == 0)
-			r = write_config(file->config, &config, result, err,
+			r = write_config(file->config, &config, err,
 			    err_size);
 	}
 	source_close(s);

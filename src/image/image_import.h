@@ -32,7 +32,6 @@ struct image_import_result {
 	uint64_t entries;	/* read from the tars */
 	bool has_init;		/* one of image_init_paths is there */
 	uint32_t layers;	/* of a container image; 0: of none */
-	uint32_t config_bytes;	/* of what it is to run; 0: nothing known */
 	uint64_t checksum;	/* of the image (image/checksum.h) */
 	uint8_t digest[DIGEST_BYTES];	/* of its manifest, or its id */
 };

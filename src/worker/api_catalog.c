@@ -538,8 +538,8 @@ check_unused(struct worker *w, enum store_kind kind, const char *name,
 	size_t count = catalog_users(w, kind, name, users);
 
 	return count == 0 ? 0 : failure_set(f, FAIL_BUSY, "%s %s: %s it; "
-	    "delete the VM%s first", kind == STORE_IMAGES ? "image" : "kernel",
-	    name, users, count > 1 ? "s" : "");
+	    "delete the VM%s first", catalog_kind(kind), name, users,
+	    count > 1 ? "s" : "");
 }
 
 void

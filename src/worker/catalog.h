@@ -1,10 +1,9 @@
 /*
- * The images and kernels that are there, and those that are being imported.
+ * The images and kernels that are there. import.h makes new ones.
  */
 #ifndef BANGER_WORKER_CATALOG_H
 #define BANGER_WORKER_CATALOG_H
 
-#include "worker/download.h"
 #include "worker/failure.h"
 #include "worker/worker.h"
 
@@ -18,16 +17,26 @@ struct kernel {
 	struct kernel_row row;
 };
 
+/* Their files in the store, by suffix. */
+#define IMAGE_FILE "ext4"
+enum { FILE_VMLINUZ, FILE_VMLINUX, FILE_INITRD, KERNEL_FILES };
+extern const char *const kernel_files[KERNEL_FILES];
+
+/* "image" or "kernel". */
+const char *catalog_kind(enum store_kind kind);
+
 /* Reads both from the store and removes files of neither. 0 or -errno. */
 int	 catalog_load(struct worker *w);
 void	 catalog_free(struct worker *w);
 
 /*
- * NULL when there is none. An image is found by its name, or by a reference that
- * means where it was pulled from (base/reference.h).
+ * NULL when there is none. An image is found by its name, image_find() finds it by a
+ * reference as well that means where it was pulled from (base/reference.h).
  */
 struct image *image_find(struct worker *w, const char *name);
+struct image *image_named(struct worker *w, const char *name);
 struct kernel *kernel_find(struct worker *w, const char *name);
+bool	 catalog_has(struct worker *w, enum store_kind kind, const char *name);
 
 /*
  * Sets *F for NAME of KIND, which cannot be found: there is none, then HINT
@@ -57,59 +66,24 @@ int	 image_open(struct worker *w, const char *name);
 int	 image_delete(struct worker *w, const char *name, struct failure *f);
 int	 kernel_delete(struct worker *w, const char *name, struct failure *f);
 
-/*
- * What a client waits for: an object that is being made. Two that pull the same
- * thing as the same name wait for the same. All three functions are called from
- * the loop, DONE once: with *F on failure, else with NULL and the object is in
- * the catalog; the import is over then.
- */
-struct import {
-	struct list node;
-	struct making *making;
-	void (*progress)(void *arg, uint64_t bytes);
-	void (*pulling)(void *arg, const struct pull_record *record);
-	void (*done)(void *arg, const struct failure *f);
-	void *arg;
-};
+/* What import.h needs to put one into the place of none or another. */
 
 /*
- * Imports ARCHIVE_FD, which it takes over in every case, as image or kernel
- * NAME (a checked name). An image is booted with BOOTED_BY unless that is "".
- * *IMPORT, whose functions are set, is the caller's and has to stay until DONE or
- * import_cancel. 0, or -1 with *F when it cannot even begin.
+ * A name for the file of a new image NAME: that, unless the image that it replaces
+ * or a tag of a former one of that name still has it. 0 or -EEXIST.
  */
-int	 import_start(struct import *import, struct worker *w,
-	    enum store_kind kind, const char *name, const char *booted_by,
-	    int archive_fd, struct failure *f);
+int	 image_file_choose(struct worker *w, const char *name,
+	    char file[NAME_BYTES]);
 
-struct machine;
+/* IMAGE, whose row is stored, comes into the list, and the one it replaces goes. */
+void	 image_put(struct worker *w, struct image *image);
 
-/*
- * Likewise makes an image NAME of the disk of M, which is stopped and cannot be
- * started meanwhile.
- */
-int	 import_promote(struct import *import, struct machine *m,
-	    const char *name, struct failure *f);
+/* Frees one that is in no list. */
+void	 image_free(struct image *image);
 
-/* Gives IMAGE another name as well: both are of the same file. 0, or -1 with *F. */
-int	 image_tag(struct worker *w, const struct image *image,
-	    const char *name, struct failure *f);
-
-/*
- * Likewise pulls what REQUEST asks for: an image, whose reference is in its one
- * form, or a file with a digest, which then is imported; with the authorities in
- * CA, which it takes over. An image NAME that was pulled from the same reference is
- * replaced when it has changed.
- */
-int	 import_pull(struct import *import, struct worker *w,
-	    enum store_kind kind, const char *name,
-	    struct pull_request *request, int ca, struct failure *f);
-
-/* Whether anything is being pulled. */
-bool	 import_pulls(struct worker *w);
-
-/* Waits no longer: DONE is not called. With nobody left it ends. */
-void	 import_cancel(struct import *import);
+/* Removes FILE.ext4, unless an image has it. */
+void	 image_file_remove(struct worker *w, const char *file);
+void	 kernel_files_remove(struct worker *w, const char *name);
 
 /* Writes KERNEL's row anew. 0 or -errno. */
 int	 kernel_save(struct worker *w, const struct kernel *kernel);

@@ -5,7 +5,7 @@
 #define BANGER_WORKER_PEER_H
 
 #include "base/json.h"
-#include "worker/catalog.h"
+#include "worker/import.h"
 #include "worker/machine.h"
 
 enum { PEER_FDS_MAX = 4, PEER_LINE_MAX = 64 * 1024 };
