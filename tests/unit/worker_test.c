@@ -1521,13 +1521,13 @@ damaged(void **state)
 	put_text("kernels/krn.json", "{\"version\":1");
 	start_worker();
 	client_open(&c);
-	assert_string_equal(ask(&c, RUN("box", "false")), "not-found");
+	assert_string_equal(ask(&c, RUN("box", "false")), "invalid");
 	assert_non_null(strstr(message, "image img: its files are damaged"));
 	assert_string_equal(ask(&c, "{\"op\":\"image.show\","
-	    "\"image\":\"img\"}"), "not-found");
+	    "\"image\":\"img\"}"), "invalid");
 	assert_non_null(strstr(message, "import it again"));
 	assert_string_equal(ask(&c, "{\"op\":\"kernel.show\","
-	    "\"kernel\":\"krn\"}"), "not-found");
+	    "\"kernel\":\"krn\"}"), "invalid");
 	assert_non_null(strstr(message, "kernel krn: its files are damaged"));
 	assert_int_equal(files_in("images"), 2);
 	assert_string_equal(ask(&c, "{\"op\":\"image.delete\","
