@@ -34,9 +34,12 @@ exe=${BANGER:-$top/build/banger}
 conf=$T/config.toml
 state=$T/state
 runtime=$T/run
+# Not empty: every round, however long it takes (tests/run --all).
+# shellcheck disable=SC2034
+all=${BANGER_TEST_ALL:-}
 # Of this run alone: other runs on this machine have processes, too, and
-# tests/run runs two tests at once.
-uid_base=$((710000 + ($$ % 250 * 2 + ${BANGER_TEST_LANE:-0}) * 1100))
+# tests/run runs three tests at once.
+uid_base=$((710000 + ($$ % 170 * 3 + ${BANGER_TEST_LANE:-0}) * 1100))
 
 # banger ARG...: this instance's.
 banger() {
