@@ -530,13 +530,19 @@ answer_deletion(struct peer *peer, int r, const struct failure *f)
 		peer_answer(peer, &result, -1);
 }
 
+/* Neither VMs, nor an image whose VMs would no longer boot. 0, or -1 with *F. */
 static int
 check_unused(struct worker *w, enum store_kind kind, const char *name,
     struct failure *f)
 {
+	const struct image *booted = kind == STORE_KERNELS ?
+	    image_booted_by(w, name) : NULL;
 	char users[CATALOG_USERS];
 	size_t count = catalog_users(w, kind, name, users);
 
+	if (count == 0 && booted != NULL)
+		return failure_set(f, FAIL_BUSY, "kernel %s: image %s is booted "
+		    "by it; delete the image first", name, booted->row.name);
 	return count == 0 ? 0 : failure_set(f, FAIL_BUSY, "%s %s: %s it; "
 	    "delete the VM%s first", catalog_kind(kind), name, users,
 	    count > 1 ? "s" : "");

@@ -85,6 +85,20 @@ kernel_find(struct worker *w, const char *name)
 	return NULL;
 }
 
+const struct image *
+image_booted_by(struct worker *w, const char *kernel)
+{
+	struct list *node, *following;
+
+	list_each(node, following, &w->images) {
+		struct image *image = list_entry(node, struct image, node);
+
+		if (strcmp(image->row.kernel, kernel) == 0)
+			return image;
+	}
+	return NULL;
+}
+
 /* A file of an object, as large as its row says. */
 static bool
 file_is(struct worker *w, enum store_kind kind, const char *name,

@@ -36,6 +36,11 @@ void	 catalog_free(struct worker *w);
 struct image *image_find(struct worker *w, const char *name);
 struct image *image_named(struct worker *w, const char *name);
 struct kernel *kernel_find(struct worker *w, const char *name);
+
+/* An image whose row says that KERNEL boots it, or NULL. */
+const struct image *image_booted_by(struct worker *w, const char *kernel);
+
+/* Whether there is one of that name. */
 bool	 catalog_has(struct worker *w, enum store_kind kind, const char *name);
 
 /*

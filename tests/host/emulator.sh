@@ -3,6 +3,9 @@
 # $me and $top, and after tools/lib.sh; makes $work, removed at the end.
 # shellcheck disable=SC2154
 
+# shellcheck source=tests/distributions.sh
+. "$top/tests/distributions.sh"
+
 [ "$(id -u)" -eq 0 ] || die "must be root: sudo sh tests/host/$(basename "$0")"
 banger_exe=${BANGER:-$top/build/banger}
 [ -x "$banger_exe" ] || die "there is no $banger_exe; run: sh tools/build"
@@ -23,8 +26,8 @@ trap emulator_finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# make_fixture DIR EXE: a store with a kernel and the image "small", as the banger
-# EXE imports them, in DIR/store.
+# make_fixture DIR EXE [SCENARIO...]: a store with a kernel and the image "small", as
+# the banger EXE imports them, in DIR/store; and what these scenarios need else.
 make_fixture() {
 	mkdir -p "$1"
 	cat >"$1/config.toml" <<-CONF
@@ -50,9 +53,13 @@ make_fixture() {
 	emulator_pid=
 	rm -rf "$1/run" "$1/jail" "$1/config.toml"
 	cp "$host/small.tar" "$1/"
+	case " $* " in
+	*' distributions '*)
+		! distributions_possible || distributions_make "$1/images" ;;
+	esac
 }
 
-# make_tree: $work/tree becomes what the machine finds in /banger.
+# make_tree [SCENARIO...]: $work/tree becomes what the machine finds in /banger.
 make_tree() {
 	tree=$work/tree
 	mkdir -p "$tree/build/tests/bench" "$tree/build/tests/hostile" "$tree/tools" "$tree/tests"
@@ -62,9 +69,9 @@ make_tree() {
 		[ ! -f "$file" ] || cp "$file" "$tree/build/${file#"${banger_exe%/*}/"}"
 	done
 	cp "$top/tools/lib.sh" "$tree/tools/"
-	cp "$top/tests/lib.sh" "$tree/tests/"
+	cp "$top/tests/lib.sh" "$top/tests/distributions.sh" "$tree/tests/"
 	cp -r "$top/tests/host" "$top/tests/bench" "$top/tests/hostile" "$tree/tests/"
-	make_fixture "$tree/fixture" "$tree/build/banger"
+	make_fixture "$tree/fixture" "$tree/build/banger" "$@"
 }
 
 # make_drive: $work/drive.img of that tree, read-only there.
