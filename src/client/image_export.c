@@ -504,5 +504,8 @@ cmd_image_export(struct client *client, const struct args *args)
 		r = export_directory(&e, image);
 	if (r == -EINTR)
 		complain("image export: interrupted");
-	return r < 0 ? EXIT_FAILED : EXIT_OK;
+	if (r < 0)
+		return EXIT_FAILED;
+	return strcmp(e.path, "-") == 0 ? EXIT_OK :
+	    objects_done(client, reply.result, &image_kind, "exported");
 }
