@@ -51,6 +51,7 @@ banger() {
 client_start() {
 	env --default-signal=INT --default-signal=QUIT "$exe" --config "$conf" "$@" \
 	    </dev/null >"$T/client" 2>&1 &
+	# shellcheck disable=SC2034 # the test's
 	client=$!
 }
 

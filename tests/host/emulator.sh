@@ -45,9 +45,10 @@ make_fixture() {
 		[ "$tries" -lt 300 ] || die "banger daemon does not start: $(tail -n 3 "$1/log")"
 		sleep 0.1
 	done
-	$fixture_banger kernel import --name default "$host/kernel.deb" >>"$1/log" 2>&1 &&
-	    $fixture_banger image import --name small "$host/small.tar" >>"$1/log" 2>&1 ||
-	    die "the import of kernel and image failed: $(tail -n 3 "$1/log")"
+	if ! $fixture_banger kernel import --name default "$host/kernel.deb" >>"$1/log" 2>&1 ||
+	    ! $fixture_banger image import --name small "$host/small.tar" >>"$1/log" 2>&1; then
+		die "the import of kernel and image failed: $(tail -n 3 "$1/log")"
+	fi
 	kill "$emulator_pid"
 	wait "$emulator_pid" || :
 	emulator_pid=

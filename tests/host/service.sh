@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # banger as a service of the host itself: what system-install, survival, names
 # and the runit-* scenarios share. Sourced after lib.sh, which found on_host=1.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2034
 
 # Anything that is here already is somebody's, and stays.
 for path in /etc/banger /etc/systemd/system/banger.service /etc/sv/banger /etc/service/banger \
@@ -65,6 +65,7 @@ as_user() {
 
 # stream_start VM: a session in VM that prints a line every 0.2 s, into $T/stream.
 stream_start() {
+	# shellcheck disable=SC2016 # the guest's shell expands it
 	"$exe" --config "$conf" vm exec "$1" -- \
 	    sh -c 'i=0; while :; do i=$((i + 1)); echo "line $i"; sleep 0.2; done' \
 	    </dev/null >"$T/stream" 2>&1 &
@@ -76,6 +77,7 @@ stream_start() {
 # stream_goes_on WHAT: after WHAT the session is there, and lost no line.
 stream_goes_on() {
 	lines=$(wc -l <"$T/stream")
+	# shellcheck disable=SC2317
 	more() { [ "$(wc -l <"$T/stream")" -gt $((lines + 2)) ]; }
 	eventually 20 more || fail "$1: the session has stopped"
 	kill -0 "$stream" || fail "$1: the session has ended"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Sourced after tests/lib.sh by the tests that compare what a process is, by /proc,
 # with what banger-privsep(7) says.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2034
 none=0000000000000000
 
 # role NAME PID UID CAPABILITIES NO_NEW_PRIVS FILTERS NAMESPACES [BOUND]: permitted
