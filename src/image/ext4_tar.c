@@ -51,7 +51,8 @@ struct runs {
 	struct run *list;
 	size_t count, room;
 	uint64_t blocks, most;		/* all of them, and what there can be */
-	bool no_memory;
+	uint64_t end;			/* of the file */
+	bool no_memory, disorder;
 };
 
 /* A list of names: a handle must not be asked while it is iterated. */
@@ -305,14 +306,19 @@ add_run(ext2_filsys fs UNUSED, blk64_t *block UNUSED, e2_blkcnt_t number,
 	    &runs->list[runs->count - 1];
 	struct run *list;
 
-	if (number < 0)
-		return 0;
 	if (runs->blocks++ == runs->most)
 		return BLOCK_ABORT;
+	/* Blocks may be kept behind the end. */
+	if (number < 0 || (uint64_t)number >= runs->end)
+		return 0;
 	if (last != NULL && (uint64_t)number == last->at + last->count) {
 		last->count++;
 		return 0;
 	}
+	runs->disorder = last != NULL && (uint64_t)number < last->at +
+	    last->count;
+	if (runs->disorder)
+		return BLOCK_ABORT;
 	list = grow(runs->list, runs->count, &runs->room, sizeof(*list));
 	if (list == NULL) {
 		runs->no_memory = true;
@@ -333,6 +339,8 @@ find_runs(struct ext4_tar *t, ext2_ino_t ino, struct runs *runs)
 		return fail_memory(t);
 	if (runs->blocks > runs->most)
 		return fail_damaged(t, "it has more blocks than there are");
+	if (runs->disorder)
+		return fail_damaged(t, "its blocks are in no order");
 	return e != 0 ? fail(t, e) : 0;
 }
 
@@ -371,8 +379,6 @@ put_runs(struct ext4_tar *t, ext2_file_t file, uint64_t size,
 
 		if (end > size)
 			end = size;
-		if (at < done || at >= end)
-			continue;
 		r = put_bytes(t, NULL, at - done);
 		e = ext2fs_file_llseek(file, at, EXT2_SEEK_SET, NULL);
 		if (r == 0 && e != 0)
@@ -410,7 +416,8 @@ put_file(struct ext4_tar *t, ext2_ino_t ino, struct ext2_inode *inode)
 {
 	uint64_t size = EXT2_I_SIZE(inode), block = t->fs->blocksize;
 	bool sparse = is_sparse(t->fs, inode);
-	struct runs runs = { .most = ext2fs_blocks_count(t->fs->super) };
+	struct runs runs = { .most = ext2fs_blocks_count(t->fs->super),
+		.end = (size + block - 1) / block };
 	ext2_file_t file;
 	errcode_t e;
 	size_t i;
@@ -424,10 +431,8 @@ put_file(struct ext4_tar *t, ext2_ino_t ino, struct ext2_inode *inode)
 		uint64_t at = runs.list[i].at * block;
 		uint64_t len = runs.list[i].count * block;
 
-		if (at < size)
-			archive_entry_sparse_add_entry(t->entry,
-			    (la_int64_t)at, (la_int64_t)(len < size - at ?
-			    len : size - at));
+		archive_entry_sparse_add_entry(t->entry, (la_int64_t)at,
+		    (la_int64_t)(len < size - at ? len : size - at));
 	}
 	/* Nothing but a hole. */
 	if (sparse && runs.count == 0)

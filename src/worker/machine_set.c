@@ -106,7 +106,7 @@ machine_set(struct machine *m, const struct machine_change *change,
 	failure_set(f, failure_of(r), "VM %s: cannot be stored: %s",
 	    row.name, strerror(-r));
 	if (nat_now) {
-		_cleanup_failure_ struct failure second = { FAIL_NONE };
+		_cleanup_failure_ struct failure second = { .code = FAIL_NONE };
 
 		(void)apply_nat(m, before.nat, &second);
 	}
