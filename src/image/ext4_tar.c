@@ -68,7 +68,7 @@ struct ext4_tar {
 	ext4_tar_write *write;
 	ext4_tar_wanted *wanted;
 	void *arg;
-	int write_error;
+	int write_error;		/* once set, nothing more is written */
 	uint8_t *written;		/* a bit for each inode */
 	uint64_t room;			/* for data that were not read yet */
 	void *first_names;
@@ -614,7 +614,8 @@ on_write(struct archive *out UNUSED, void *arg, const void *bytes, size_t len)
 {
 	struct ext4_tar *t = arg;
 
-	t->write_error = t->write(t->arg, bytes, len);
+	if (t->write_error == 0)
+		t->write_error = t->write(t->arg, bytes, len);
 	return t->write_error < 0 ? -1 : (la_ssize_t)len;
 }
 
@@ -654,6 +655,9 @@ ext4_tar(ext2_filsys fs, ext4_tar_write *write, ext4_tar_wanted *wanted,
 		r = put_inode(&t, EXT2_ROOT_INO);
 	if (r == 0 && archive_write_close(t.out) != ARCHIVE_OK)
 		r = fail_archive(&t);
+	/* Else what is missing of an entry would be filled up with zeros. */
+	if (r < 0)
+		t.write_error = r;
 	archive_write_free(t.out);
 	archive_entry_free(t.entry);
 	first_names_free(&t);
