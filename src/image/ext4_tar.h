@@ -19,8 +19,8 @@ typedef bool ext4_tar_wanted(void *arg, const char *path);
 /*
  * Writes FS, a directory's entries in the order of their names, all or as WANTED
  * says unless that is NULL; both functions get ARG. *ENTRIES counts. 0; or with a
- * line in ERR -EBADMSG when FS is damaged, -ENOTSUP when
- * something in it cannot be read (encrypted), -ENOMEM, or what WRITE returned.
+ * line in ERR -EBADMSG when FS is damaged, -ENOTSUP when something in it cannot be
+ * read (encrypted), -ENOMEM, or what WRITE returned.
  */
 int	 ext4_tar(ext2_filsys fs, ext4_tar_write *write,
 	    ext4_tar_wanted *wanted, void *arg, uint64_t *entries, char *err,
