@@ -1,7 +1,6 @@
 /*
- * An object is complete or not there: its files are made in tmp/ by a job,
- * renamed, and only then does its row make it exist. Its removal goes the
- * other way round.
+ * An object is complete or not there: its row makes it exist, after its files
+ * (import.c); its removal goes the other way round.
  */
 #include "worker/catalog.h"
 
@@ -9,12 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/hex.h"
-#include "image/oci.h"
 #include "privsep/check.h"
 #include "privsep/log.h"
 #include "worker/machine_disk.h"
-#include "worker/work.h"
 
 enum { USERS_NAMED = 5, FILE_TRIES = 1000 };
 

@@ -9,7 +9,6 @@
 
 #include "base/hex.h"
 #include "image/oci.h"
-#include "privsep/log.h"
 #include "worker/download.h"
 #include "worker/machine_disk.h"
 #include "worker/work.h"
@@ -259,8 +258,8 @@ making_fail(struct making *making, int error, const char *why)
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 
 	failure_set(&f, error == -ENOENT && making->download == NULL ?
-	    FAIL_INVALID : failure_of(error), "%s %s: %s", catalog_kind(making->kind),
-	    making->name, why);
+	    FAIL_INVALID : failure_of(error), "%s %s: %s",
+	    catalog_kind(making->kind), making->name, why);
 	making_end(making, &f);
 }
 
