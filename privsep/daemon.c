@@ -240,29 +240,25 @@ static void
 adopt(struct monitor *monitor)
 {
 	struct vm_table *table = &monitor->table;
-	bool any = false;
 	uint32_t i;
+	int r;
 
 	must(vm_load_all(table, monitor->proc), "records");
-	for (i = 0; i < table->max; i++) {
-		if (table->vms[i].id == 0)
-			continue;
-		any = true;
-		if (table->vms[i].state == VM_RUNNING)
+	for (i = 0; i < table->max; i++)
+		if (table->vms[i].id != 0 && table->vms[i].state == VM_RUNNING)
 			must(monitor_watch(monitor, &table->vms[i]), "epoll");
-	}
 	/* What a killed daemon was about to stage. */
 	remove_strays(monitor, monitor->jails, jail_remove);
 	if (monitor->cgroups >= 0)
 		remove_strays(monitor, monitor->cgroups, cgroup_remove);
 	disk_sweep(&monitor->disks, vm_runs, table);
-	if (!any) {
+	if (vm_table_empty(table)) {
 		network_close(&monitor->net);
 		return;
 	}
-	i = (uint32_t)network_ensure(&monitor->net, table);
-	if ((int)i < 0)
-		log_error("network: %s", strerror(-(int)i));
+	r = network_ensure(&monitor->net, table);
+	if (r < 0)
+		log_error("network: %s", strerror(-r));
 }
 
 static void
