@@ -22,6 +22,11 @@
 /* Beside the copy of the executable that the jailer makes. */
 enum { ROOM_BYTES = 512 << 10, ROOM_INODES = 96 };
 
+/*
+ * Firecracker maps the guest's memory as a rule directly below its executable, and
+ * kernels before 6.7 give a guest huge pages only where memory and guest are
+ * aligned alike: a guest that starts at such a border boots twice as fast.
+ */
 static int
 new_tmpfs(int exec_fd)
 {
@@ -34,6 +39,7 @@ new_tmpfs(int exec_fd)
 		.inodes = ROOM_INODES,
 		.mode = "0711",
 		.attributes = MOUNT_ATTR_NOSUID,
+		.huge = true,
 	});
 }
 

@@ -38,6 +38,7 @@ struct jail_tmpfs {
 	uid_t uid;			/* of its root directory, and gid */
 	const char *mode;		/* octal digits */
 	unsigned int attributes;	/* MOUNT_ATTR_* */
+	bool huge;			/* maps large files at huge pages' borders */
 };
 
 /* A new, detached tmpfs. An fd or -errno. */

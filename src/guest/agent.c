@@ -600,8 +600,9 @@ hand_over(void)
 }
 
 /*
- * The listeners of a guest with vsock; they must be there before the image's
- * init, or a process of the image's could take their ports.
+ * The listeners of a guest with vsock: before its transport is loaded, so that the
+ * host never knocks in vain, and before the image's init, or a process of the
+ * image's could take their ports.
  */
 static void
 listen_early(int *control, int *streams)
@@ -609,8 +610,7 @@ listen_early(int *control, int *streams)
 	*control = vsock_listen(AGENT_VSOCK_CTL, CONTROL_BACKLOG);
 	*streams = vsock_listen(AGENT_VSOCK_STREAM, (int)AGENT_STREAM_PORTS);
 	if (*control < 0 || *streams < 0)
-		boot_fail("cannot listen on vsock: %s; has this kernel "
-		    "vmw_vsock_virtio_transport?",
+		boot_fail("cannot listen on vsock: %s; has this kernel vsock?",
 		    strerror(*control < 0 ? -*control : -*streams));
 }
 
@@ -634,7 +634,7 @@ int
 agent_main(void)
 {
 	static struct agent agent;
-	struct guest_config config;
+	struct boot boot = { .grower = 0 };
 	int r, events, control = -1, streams = -1;
 
 	log_init("banger", LOG_INFO);
@@ -644,14 +644,15 @@ agent_main(void)
 	}
 	/* Before the drivers are loaded, so that no port's name is missed. */
 	events = ports_events();
-	boot_drivers(&config);
-	agent.over_vsock = config.vsock;
+	boot_drivers(&boot);
+	agent.over_vsock = boot.config.vsock;
 	if (agent.over_vsock) {
 		close_fdp(&events);
 		listen_early(&control, &streams);
 	}
-	boot_root(&config, &agent.state);
-	agent.pid1 = config.init_none || !hand_over();
+	boot_root(&boot);
+	agent.state = boot.state;
+	agent.pid1 = boot.config.init_none || !hand_over();
 	if (agent.pid1)
 		agent.state |= AGENT_STATE_PID1;
 	agent.signals = agent.events = (struct watch)WATCH_NONE;

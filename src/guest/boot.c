@@ -6,8 +6,8 @@
  * symlinks, whatever they say, stay in it. Nothing waits by the clock: the one
  * thing that may come late, the disk, is waited for by inotify.
  *
- * It comes in two parts, since the agent's way to the host needs the drivers, and
- * the sooner it is there the sooner the host stops knocking.
+ * It comes in two parts: in between the agent listens for the host, which knocks
+ * from the moment on that vsock's transport is loaded.
  *
  * The order is the fastest: whatever a command could notice (root file system
  * and its size, name, network, /dev, /proc) is there before the agent answers,
@@ -15,6 +15,7 @@
  */
 #include "guest/boot.h"
 
+#include <linux/mount.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -41,6 +42,8 @@
 #define MODULES_DIR "/modules"
 #define ROOT_DEVICE "/dev/vda"
 #define ROOT_DIR "/root.banger"
+#define NO_ZEROING "noinit_itable"	/* of inode tables; see grow() */
+#define VSOCK_TRANSPORT "vmw_vsock_virtio_transport.ko"
 #define ROOT_WAIT_MS 10000
 #define GROW_WAIT_MS 500
 
@@ -168,7 +171,7 @@ is_other_link(const char *name, bool vsock)
 {
 	static const char *const of_vsock[] = {
 		"vsock.ko", "vmw_vsock_virtio_transport_common.ko",
-		"vmw_vsock_virtio_transport.ko",
+		VSOCK_TRANSPORT,
 	};
 	size_t i;
 
@@ -180,54 +183,12 @@ is_other_link(const char *name, bool vsock)
 	return false;
 }
 
-static void
-load_modules(bool vsock)
-{
-	FILE *list = fopen(MODULES_DIR "/load", "re");
-	char line[256];
-
-	if (list == NULL)
-		return;		/* a kernel with everything built in */
-	while (fgets(line, sizeof(line), list) != NULL) {
-		line[strcspn(line, "\n")] = '\0';
-		if (line[0] != '\0' && !is_other_link(line, vsock))
-			load_module(line);
-	}
-	fclose(list);
-}
-
 static bool
 root_device_exists(void)
 {
 	struct stat st;
 
 	return stat(ROOT_DEVICE, &st) == 0 && S_ISBLK(st.st_mode);
-}
-
-/* Drivers probe while their module loads: as a rule the disk is there. */
-static void
-wait_for_root_device(void)
-{
-	int64_t deadline = monotonic_ms() + ROOT_WAIT_MS;
-	struct pollfd pfd = { .events = POLLIN };
-	char events[1024];
-
-	if (root_device_exists())
-		return;
-	pfd.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (pfd.fd < 0 || inotify_add_watch(pfd.fd, "/dev", IN_CREATE) < 0)
-		boot_fail("cannot wait for %s: %s", ROOT_DEVICE,
-		    strerror(errno));
-	while (!root_device_exists()) {
-		int64_t left = deadline - monotonic_ms();
-
-		if (left <= 0)
-			boot_fail("no disk %s after %d s: is virtio_blk in the "
-			    "initrd?", ROOT_DEVICE, ROOT_WAIT_MS / 1000);
-		(void)poll(&pfd, 1, (int)left);
-		(void)!read(pfd.fd, events, sizeof(events));
-	}
-	close(pfd.fd);
 }
 
 /*
@@ -277,36 +238,143 @@ root_target(uint64_t *target)
 	return 0;
 }
 
+/* Sets a flag of the file system that FD is on, and nothing else. 0 or -errno. */
+static int
+set_flag(int fd, const char *flag)
+{
+	_cleanup_close_ int fs = (int)syscall(SYS_fspick, fd, "",
+	    FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+
+	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, flag, NULL,
+	    0) < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_RECONFIGURE, NULL,
+	    NULL, 0) < 0)
+		return -errno;
+	return 0;
+}
+
 /*
- * Starts to make the root file system as large as its disk, in a child, for that
- * takes about 10 ms a GiB in an emulated guest; *DONE becomes readable at the
- * end of the child. 0 with *PID 0 when there is nothing to do, or -errno.
+ * Makes the file system on ROOT as large as TARGET blocks. The kernel may then
+ * write zeros over the new inode tables, at once or, with init_itable, by and by:
+ * 16 KiB for each MiB of the disk, which are zeros already, and which a snapshot
+ * would keep. So it is told to do it later, and then not to.
  */
 static int
-start_growing(pid_t *pid, int *done)
+grow(int root, uint64_t target)
+{
+	int r = set_flag(root, "init_itable"), off;
+
+	if (r == 0 && ioctl(root, EXT4_IOC_RESIZE_FS, &target) < 0)
+		r = -errno;
+	off = set_flag(root, NO_ZEROING);
+	return r < 0 ? r : off;
+}
+
+/*
+ * Starts to make the root file system as large as its disk, in a child, for that
+ * takes about 10 ms a GiB in an emulated guest; boot->grown becomes readable at
+ * the end of the child. 0 with no child when there is nothing to do, or -errno.
+ */
+static int
+start_growing(struct boot *boot)
 {
 	_cleanup_close_ int root = -1;
 	uint64_t target = 0;
 	int fds[2], r = root_target(&target);
 
-	*pid = 0;
 	if (r < 0 || target == 0)
 		return r;
 	/* Not in the child: ROOT_DIR is soon not there any more. */
 	root = open(ROOT_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	*pid = fork();
-	if (*pid == 0) {
-		r = ioctl(root, EXT4_IOC_RESIZE_FS, &target);
+	boot->grower = fork();
+	if (boot->grower == 0) {
+		r = grow(root, target);
 		if (r < 0)
 			log_warn("cannot grow the root file system: %s",
-			    strerror(errno));
+			    strerror(-r));
 		_exit(r < 0);
 	}
 	close(fds[1]);
-	*done = fds[0];
-	return *pid < 0 ? -EAGAIN : 0;
+	boot->grown = fds[0];
+	return boot->grower < 0 ? -EAGAIN : 0;
+}
+
+/*
+ * Mounts the disk when it is there and starts to grow it; true when that is done.
+ * The driver of its file system may come after that of the disk: not so if ALL
+ * modules are loaded.
+ */
+static bool
+take_disk(struct boot *boot, bool all)
+{
+	int r;
+
+	if (boot->mounted || !root_device_exists())
+		return boot->mounted;
+	(void)mkdir(ROOT_DIR, 0755);
+	if (mount(ROOT_DEVICE, ROOT_DIR, "ext4", 0, NO_ZEROING) < 0) {
+		if (errno == ENODEV && !all)
+			return false;
+		boot_fail("cannot mount %s as ext4: %s", ROOT_DEVICE,
+		    strerror(errno));
+	}
+	boot->mounted = true;
+	r = start_growing(boot);
+	if (r < 0) {
+		log_warn("cannot grow the root file system: %s", strerror(-r));
+		boot->state |= AGENT_STATE_NO_GROW;
+	}
+	return true;
+}
+
+/* Drivers probe while their module loads: as a rule the disk is there. */
+static void
+wait_for_disk(struct boot *boot)
+{
+	int64_t deadline = monotonic_ms() + ROOT_WAIT_MS;
+	struct pollfd pfd = { .events = POLLIN };
+	char events[1024];
+
+	if (take_disk(boot, true))
+		return;
+	pfd.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (pfd.fd < 0 || inotify_add_watch(pfd.fd, "/dev", IN_CREATE) < 0)
+		boot_fail("cannot wait for %s: %s", ROOT_DEVICE,
+		    strerror(errno));
+	while (!take_disk(boot, true)) {
+		int64_t left = deadline - monotonic_ms();
+
+		if (left <= 0)
+			boot_fail("no disk %s after %d s: is virtio_blk in the "
+			    "initrd?", ROOT_DEVICE, ROOT_WAIT_MS / 1000);
+		(void)poll(&pfd, 1, (int)left);
+		(void)!read(pfd.fd, events, sizeof(events));
+	}
+	close(pfd.fd);
+}
+
+/*
+ * Loads the modules that this guest has a use for, all but vsock's transport or
+ * that alone. The disk is among the first, and grows while the others are loaded.
+ */
+static void
+load_modules(struct boot *boot, bool transport)
+{
+	FILE *list = fopen(MODULES_DIR "/load", "re");
+	char line[256];
+
+	/* None: a kernel with everything built in. */
+	while (list != NULL && fgets(line, sizeof(line), list) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] != '\0' &&
+		    !is_other_link(line, boot->config.vsock) &&
+		    (strcmp(line, VSOCK_TRANSPORT) == 0) == transport)
+			load_module(line);
+		(void)take_disk(boot, false);
+	}
+	if (list != NULL)
+		fclose(list);
 }
 
 /*
@@ -314,14 +382,14 @@ start_growing(pid_t *pid, int *done)
  * huge disk goes on growing behind its back. False when it has failed.
  */
 static bool
-finish_growing(pid_t pid, int done)
+finish_growing(const struct boot *boot)
 {
-	struct pollfd pfd = { .fd = done, .events = POLLIN };
+	struct pollfd pfd = { .fd = boot->grown, .events = POLLIN };
 	int status = 0;
 
 	if (poll(&pfd, 1, GROW_WAIT_MS) == 1)
-		(void)waitpid(pid, &status, 0);
-	close(done);
+		(void)waitpid(boot->grower, &status, 0);
+	close(boot->grown);
 	return status == 0;
 }
 
@@ -382,8 +450,9 @@ set_limits(void)
 
 /* Everything that needs the new root: the same for every init. */
 static void
-furnish(const struct guest_config *config, uint32_t *state)
+furnish(struct boot *boot)
 {
+	const struct guest_config *config = &boot->config;
 	int r;
 
 	mount_root(config->init_none);
@@ -392,42 +461,32 @@ furnish(const struct guest_config *config, uint32_t *state)
 	r = net_setup(config);
 	if (r < 0) {
 		log_warn("cannot set up the network: %s", strerror(-r));
-		*state |= AGENT_STATE_NO_NET;
+		boot->state |= AGENT_STATE_NO_NET;
 	}
 	write_etc(config);
 	set_limits();
 }
 
 void
-boot_drivers(struct guest_config *config)
+boot_drivers(struct boot *boot)
 {
 	umask(0);
 	mount_initrd();
-	if (guest_config_load(config) < 0)
+	if (guest_config_load(&boot->config) < 0)
 		boot_fail("cannot read the kernel command line");
-	load_modules(config->vsock);
+	load_modules(boot, false);
 }
 
 void
-boot_root(const struct guest_config *config, uint32_t *state)
+boot_root(struct boot *boot)
 {
-	pid_t grower = 0;
-	int grown = -1, r;
-
-	wait_for_root_device();
-	(void)mkdir(ROOT_DIR, 0755);
-	if (mount(ROOT_DEVICE, ROOT_DIR, "ext4", 0, NULL) < 0)
-		boot_fail("cannot mount %s as ext4: %s", ROOT_DEVICE,
-		    strerror(errno));
-	r = start_growing(&grower, &grown);
-	if (r < 0) {
-		log_warn("cannot grow the root file system: %s", strerror(-r));
-		*state |= AGENT_STATE_NO_GROW;
-	}
+	if (boot->config.vsock)
+		load_modules(boot, true);
+	wait_for_disk(boot);
 	switch_root();
-	furnish(config, state);
-	if (grower > 0 && !finish_growing(grower, grown))
-		*state |= AGENT_STATE_NO_GROW;
+	furnish(boot);
+	if (boot->grower > 0 && !finish_growing(boot))
+		boot->state |= AGENT_STATE_NO_GROW;
 }
 
 bool

@@ -295,9 +295,9 @@ order_modules(struct import *im, off_t start)
 	}
 }
 
-/* One of the lists of modules: a file name a line. */
+/* The list of modules: a file name a line. */
 static int
-put_list(struct import *im, struct cpio *c, const char *name, bool late)
+put_list(struct import *im, struct cpio *c)
 {
 	size_t size = im->count * (MODULE_NAME_MAX + 4) + 1, len = 0;
 	_cleanup_free_ char *text = calloc(1, size);
@@ -305,19 +305,16 @@ put_list(struct import *im, struct cpio *c, const char *name, bool late)
 	if (text == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < im->count; i++)
-		if (im->order[i]->late == late)
-			len += (size_t)snprintf(text + len, size - len,
-			    "%s.ko\n", im->order[i]->name);
-	return cpio_file(c, name, 0644, text, len);
+		len += (size_t)snprintf(text + len, size - len, "%s.ko\n",
+		    im->order[i]->name);
+	return cpio_file(c, "modules/load", 0644, text, len);
 }
 
 static int
 put_modules(struct import *im, struct cpio *c)
 {
-	int rc = put_list(im, c, "modules/load", false);
+	int rc = put_list(im, c);
 
-	if (rc == 0)
-		rc = put_list(im, c, "modules/later", true);
 	for (size_t i = 0; rc == 0 && i < im->count; i++) {
 		const struct module *m = im->order[i];
 		char name[MODULE_NAME_MAX + 16];

@@ -5,8 +5,7 @@
  *
  * The initrd is two cpio archives, one behind the other. The first has /dev,
  * /proc, /sys, /newroot, /dev/console, the modules as /modules/NAME.ko, and
- * two lists of these files (NAME.ko), one a line, in the order to load them:
- * /modules/load before anything else, /modules/later when the guest is up.
+ * /modules/load: these files (NAME.ko), one a line, in the order to load them.
  * The second archive has /init, banger itself; an upgrade rewrites only that
  * one. Nothing is compressed: an emulated guest decompresses slowly.
  */

@@ -24,30 +24,22 @@ enum { UNVISITED, ON_STACK, PLACED, INCOMPLETE };
  * What a guest gets, in the order it is loaded as far as dependencies leave
  * it open. crc32c_generic comes before ext4 for kernels where both are
  * modules: ext4 asks for it by a request_module() that nobody in the initrd
- * answers. The LATE ones are not needed to run a command; under emulation
- * they cost a third of all the loading.
+ * answers.
  */
 static const struct {
 	const char	*name;
 	const char	*option;	/* that builds it; NULL: never asked for */
 	bool		 required;
-	bool		 late;
 } wanted[] = {
-	/* The transport of both VMMs, the root disk. */
-	{ "virtio_mmio", "CONFIG_VIRTIO_MMIO", true, false },
-	{ "virtio_blk", "CONFIG_VIRTIO_BLK", true, false },
-	{ "crc32c_generic", NULL, false, false },
-	/* Its file system; the agent's link on QEMU, and on Firecracker. */
-	{ "ext4", "CONFIG_EXT4_FS", true, false },
-	{ "virtio_console", "CONFIG_VIRTIO_CONSOLE", true, false },
-	{ MODULE_VSOCK, "CONFIG_VIRTIO_VSOCKETS", false, false },
-	{ "virtio_net", "CONFIG_VIRTIO_NET", true, false },
-	{ "virtio_rng", NULL, false, true },
-	{ "virtio_pci", NULL, false, true },
-	{ "virtio_balloon", NULL, false, true },
-	{ "overlay", NULL, false, true },
-	{ "fuse", NULL, false, true },
-	{ "virtiofs", NULL, false, true },
+	/* What both VMMs' devices hang on; the root disk and its file system. */
+	{ "virtio_mmio", "CONFIG_VIRTIO_MMIO", true },
+	{ "virtio_blk", "CONFIG_VIRTIO_BLK", true },
+	{ "crc32c_generic", NULL, false },
+	{ "ext4", "CONFIG_EXT4_FS", true },
+	{ "virtio_net", "CONFIG_VIRTIO_NET", true },
+	/* The agent's link on QEMU, and on Firecracker. */
+	{ "virtio_console", "CONFIG_VIRTIO_CONSOLE", true },
+	{ MODULE_VSOCK, "CONFIG_VIRTIO_VSOCKETS", false },
 };
 
 /*
@@ -55,10 +47,9 @@ static const struct {
  * that a pipe, which cannot be read twice, is enough for a known kernel.
  */
 static const char *const usual[] = {
-	"virtio", "virtio_ring", "virtio_pci_modern_dev",
-	"virtio_pci_legacy_dev", "failover", "net_failover", "dimlib", "vsock",
-	"vmw_vsock_virtio_transport_common", "rng_core", "mbcache", "jbd2",
-	"crc16", "crc32c_cryptoapi", "libcrc32c",
+	"virtio", "virtio_ring", "failover", "net_failover", "dimlib", "vsock",
+	"vmw_vsock_virtio_transport_common", "mbcache", "jbd2", "crc16",
+	"crc32c_cryptoapi", "libcrc32c",
 };
 
 static bool
@@ -320,7 +311,6 @@ struct walk {
 	const struct module	**order;
 	size_t			 count;
 	size_t			 known_missing;	/* before this walk */
-	bool			 late;
 	char			*err;
 	size_t			 err_size;
 };
@@ -420,7 +410,6 @@ place(struct walk *w, struct module *m)
 	if (rc < 0)
 		return rc;
 	m->state = PLACED;
-	m->late = w->late;
 	w->order[w->count++] = m;
 	return 0;
 }
@@ -469,7 +458,6 @@ module_set_order(struct module_set *set, const char *release,
 			return tell_missing(set, release, i, err, err_size);
 		if (m == NULL)
 			continue;
-		w.late = wanted[i].late;
 		rc = place(&w, m);
 		if (rc == -EAGAIN)
 			again = rc;

@@ -54,7 +54,6 @@ struct module {
 	size_t		 len;
 	struct module_info info;	/* borrows from data */
 	unsigned	 state;		/* of the walk in module_set_order */
-	bool		 late;		/* not needed to reach the first command */
 };
 
 /* A table of names beside the modules that are kept of one kernel. */
@@ -99,9 +98,8 @@ bool	 module_set_vsock(const struct module_set *);
 
 /*
  * Puts the modules to load into ORDER (MODULE_SET_MAX slots, borrowed), each
- * after all it depends on, and their number into *COUNT. Those that may be
- * loaded after the guest is up (late) come last. RELEASE is the kernel they
- * must have been built for.
+ * after all it depends on, and their number into *COUNT. RELEASE is the kernel
+ * they must have been built for.
  * 0; -EBADMSG for a dependency cycle or another kernel's module; -ENOENT when
  * a required module is certainly neither there nor built in; -EAGAIN when modules that
  * others depend on are not there: from then on module_set_wants() says yes to

@@ -97,7 +97,7 @@ emulator() {
 	foreground=
 	[ "$seconds" -gt 0 ] || foreground=--foreground
 	exec timeout $foreground -k 5 "$seconds" qemu-system-x86_64 -M q35 \
-	    -accel tcg,thread=multi -cpu max -smp 2 -m 4096 \
+	    -accel tcg,thread=multi -cpu max,erms=off,fsrm=off -smp 2 -m 4096 \
 	    -nodefaults -no-user-config -display none -no-reboot -device virtio-rng-pci \
 	    -kernel "$host/vmlinuz" -initrd "$host/initrd" -append "$append" \
 	    -drive "file=$host/root.img,if=virtio,format=raw,snapshot=on,cache=unsafe" \
