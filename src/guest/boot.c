@@ -1,10 +1,11 @@
 /*
  * Theory of operation. The kernel unpacks the initrd into its first root, a
  * ramfs, and starts /init there: this executable. It loads the drivers from
- * /modules, mounts the disk, empties the ramfs, and moves the disk over it. All
- * paths of the image are used only from inside (after chroot), so that its
- * symlinks, whatever they say, stay in it. Nothing waits by the clock: the one
- * thing that may come late, the disk, is waited for by inotify.
+ * /modules, mounts the disk as soon as there is one, which grows while the rest is
+ * loaded, empties the ramfs, and moves the disk over it. All paths of the
+ * image are used only from inside (after chroot), so that its symlinks, whatever
+ * they say, stay in it. Nothing waits by the clock: the one thing that may come
+ * late, the disk, is waited for by inotify.
  *
  * It comes in two parts: in between the agent listens for the host, which knocks
  * from the moment on that vsock's transport is loaded.
