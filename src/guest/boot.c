@@ -172,7 +172,6 @@ is_other_link(const char *name, bool vsock)
 {
 	static const char *const of_vsock[] = {
 		"vsock.ko", "vmw_vsock_virtio_transport_common.ko",
-		VSOCK_TRANSPORT,
 	};
 	size_t i;
 
@@ -356,11 +355,11 @@ wait_for_disk(struct boot *boot)
 }
 
 /*
- * Loads the modules that this guest has a use for, all but vsock's transport or
- * that alone. The disk is among the first, and grows while the others are loaded.
+ * Loads the modules that this guest has a use for, but for vsock's transport. The
+ * disk is among the first, and grows while the others are loaded.
  */
 static void
-load_modules(struct boot *boot, bool transport)
+load_modules(struct boot *boot)
 {
 	FILE *list = fopen(MODULES_DIR "/load", "re");
 	char line[256];
@@ -368,9 +367,8 @@ load_modules(struct boot *boot, bool transport)
 	/* None: a kernel with everything built in. */
 	while (list != NULL && fgets(line, sizeof(line), list) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		if (line[0] != '\0' &&
-		    !is_other_link(line, boot->config.vsock) &&
-		    (strcmp(line, VSOCK_TRANSPORT) == 0) == transport)
+		if (line[0] != '\0' && strcmp(line, VSOCK_TRANSPORT) != 0 &&
+		    !is_other_link(line, boot->config.vsock))
 			load_module(line);
 		(void)take_disk(boot, false);
 	}
@@ -475,14 +473,16 @@ boot_drivers(struct boot *boot)
 	mount_initrd();
 	if (guest_config_load(&boot->config) < 0)
 		boot_fail("cannot read the kernel command line");
-	load_modules(boot, false);
+	load_modules(boot);
 }
 
 void
 boot_root(struct boot *boot)
 {
-	if (boot->config.vsock)
-		load_modules(boot, true);
+	/* It may be built in. */
+	if (boot->config.vsock &&
+	    access(MODULES_DIR "/" VSOCK_TRANSPORT, F_OK) == 0)
+		load_module(VSOCK_TRANSPORT);
 	wait_for_disk(boot);
 	switch_root();
 	furnish(boot);

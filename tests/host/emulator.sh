@@ -93,6 +93,7 @@ emulator() {
 	append="console=ttyS0 quiet loglevel=2 mitigations=off nohz=off highres=off tsc=reliable"
 	append="$append systemd.show_status=no $2"
 	shift 2
+	# Without erms, as src/vmm/qemu.c says: rep stosb is emulated byte by byte.
 	# In the foreground it may read from the terminal.
 	foreground=
 	[ "$seconds" -gt 0 ] || foreground=--foreground
