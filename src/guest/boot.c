@@ -47,6 +47,7 @@
 #define VSOCK_TRANSPORT "vmw_vsock_virtio_transport.ko"
 #define ROOT_WAIT_MS 10000
 #define GROW_WAIT_MS 500
+#define GROW_READS (64 * 4096)	/* from the start of the disk, in bytes */
 
 /* fs/ext4/ext4.h; the number is the new size in blocks of the file system. */
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
@@ -235,6 +236,9 @@ root_target(uint64_t *target)
 		return r;
 	wanted = (uint64_t)size_bytes / block_size;
 	*target = wanted > blocks ? wanted : 0;
+	/* Growing reads the reserved descriptors, one block after another. */
+	if (*target > 0)
+		(void)posix_fadvise(disk, 0, GROW_READS, POSIX_FADV_WILLNEED);
 	return 0;
 }
 

@@ -11,6 +11,14 @@
 #define MIB_BLOCKS ((1u << 20) / BLOCK_BYTES)
 #define FREE_BLOCKS 4096u	/* 16 MiB at least, and a tenth more */
 #define FREE_INODES 1024u		/* likewise */
+#define DESCRIPTORS_PER_BLOCK (BLOCK_BYTES / EXT2_MIN_DESC_SIZE_64BIT)
+/*
+ * How much the blocks of descriptors can grow, one for each 8 GiB, before the
+ * kernel has to convert the file system to META_BG. Not more, for each reserved
+ * block costs: when a VM's disk is grown to 8 GiB it is read, and 40 KiB are
+ * written.
+ */
+#define GROWTH 32u
 
 struct layout {
 	uint32_t inodes_per_group;
@@ -18,6 +26,7 @@ struct layout {
 	uint32_t groups;
 	uint32_t blocks;
 	uint32_t journal_blocks;
+	uint32_t gdt_blocks;		/* of descriptors, in use and reserved */
 	uint32_t table[MAX_GROUPS];	/* first block of each inode table */
 	uint64_t free_blocks;
 	uint64_t free_inodes;
@@ -233,7 +242,10 @@ bitmap_zeros(const uint8_t *map, uint32_t bits)
 	return zeros;
 }
 
-/* The last group's bitmap says that what is behind the end is in use. */
+/*
+ * Gives back what turns out not to be reserved for descriptors; the last group's
+ * bitmap says that what is behind the end is in use.
+ */
 static int
 finish_block_bitmap(struct ext4_writer *w, struct layout *l, uint32_t g,
     ext2_filsys fs)
@@ -243,6 +255,9 @@ finish_block_bitmap(struct ext4_writer *w, struct layout *l, uint32_t g,
 	int r;
 
 	if ((r = group_open(w, g)) < 0)
+		return r;
+	if (group_has_super(g) && (r = blocks_mark(w, first + 1 + l->gdt_blocks,
+	    GDT_BLOCKS - l->gdt_blocks, false)) < 0)
 		return r;
 	if (l->blocks - first < GROUP_BLOCKS && (r = blocks_mark(w, l->blocks,
 	    GROUP_BLOCKS - (l->blocks - first), true)) < 0)
@@ -352,8 +367,8 @@ fill_super(const struct ext4_writer *w, const struct layout *l,
 	sb->s_rev_level = EXT2_DYNAMIC_REV;
 	sb->s_inode_size = INODE_BYTES;
 	sb->s_log_groups_per_flex = 4;
-	sb->s_reserved_gdt_blocks = (uint16_t)(GDT_BLOCKS -
-	    div_up(l->groups, BLOCK_BYTES / EXT2_MIN_DESC_SIZE_64BIT));
+	sb->s_reserved_gdt_blocks = (uint16_t)(l->gdt_blocks -
+	    div_up(l->groups, DESCRIPTORS_PER_BLOCK));
 	sb->s_inodes_count = l->groups * l->inodes_per_group;
 	sb->s_errors = EXT2_ERRORS_CONTINUE;
 	sb->s_max_mnt_count = -1;	/* no check by count */
@@ -507,6 +522,9 @@ finish_with(struct ext4_writer *w, struct layout *l)
 	if ((r = data_flush(w)) < 0 || (r = make_resize_inode(w)) < 0)
 		return r;
 	choose(w, l);
+	l->gdt_blocks = GROWTH * div_up(l->groups, DESCRIPTORS_PER_BLOCK);
+	if (l->gdt_blocks > GDT_BLOCKS)
+		l->gdt_blocks = GDT_BLOCKS;
 	if ((r = make_journal(w, l, &journal)) < 0 ||
 	    (r = place_tables(w, l)) < 0 ||
 	    (r = open_fs(w, l, &journal, &fs)) < 0)

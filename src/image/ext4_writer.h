@@ -10,7 +10,8 @@
  * that names are looked up in the image itself and not in a table in memory.
  *
  * The result has 4 KiB blocks, a journal, metadata checksums, and room to be
- * grown on line to 1 TiB by the resize inode alone.
+ * grown on line by the resize inode alone: to 256 GiB, or 32 times as large as
+ * it is, but not above 1 TiB.
  *
  * Format: Documentation/filesystems/ext4/ of the Linux kernel.
  */

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "base/le.h"
 #include "image/ext4_writer.h"
 
 static const struct ext4_attr plain = { .mode = 0644 };
@@ -80,15 +81,15 @@ end(struct image *im)
 	end_temp(&im->temp);
 }
 
-/* Finishes the image; e2fsck finds nothing at all. */
+/* Runs PROGRAM with FLAGS and the image, then LAST unless NULL; it succeeds. */
 static void
-finish_clean(struct image *im, struct ext4_writer_result *res)
+run_on(const struct image *im, const char *program, const char *flags,
+    const char *last)
 {
 	char path[96];
 	int status;
 	pid_t pid;
 
-	assert_int_equal(ext4_writer_finish(im->w, res), 0);
 	snprintf(path, sizeof(path), "%s/image", im->temp.path);
 	pid = fork();
 	if (pid == 0) {
@@ -96,12 +97,20 @@ finish_clean(struct image *im, struct ext4_writer_result *res)
 
 		dup2(null, 1);
 		dup2(null, 2);
-		execlp("e2fsck", "e2fsck", "-fn", path, (char *)NULL);
+		execlp(program, program, flags, path, last, (char *)NULL);
 		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Finishes the image; e2fsck finds nothing at all. */
+static void
+finish_clean(struct image *im, struct ext4_writer_result *res)
+{
+	assert_int_equal(ext4_writer_finish(im->w, res), 0);
+	run_on(im, "e2fsck", "-fn", NULL);
 }
 
 static uint32_t
@@ -147,6 +156,36 @@ test_empty(void **state UNUSED)
 }
 
 /* 5000 levels down and 5000 across are gone, and their space is reused. */
+/* A 16-bit field of the super block (super.rst). */
+static uint16_t
+super_field(const struct image *im, off_t offset)
+{
+	uint8_t bytes[2];
+
+	assert_int_equal(pread(im->fd, bytes, sizeof(bytes), 1024 + offset),
+	    sizeof(bytes));
+	return get_le16(bytes);
+}
+
+/* The resize inode serves up to 256 GiB: 32 blocks of descriptors, one in use. */
+static void
+test_grown(void **state UNUSED)
+{
+	const off_t reserved_gdt_blocks = 0xce, incompat = 0x60;
+	struct ext4_writer_result res;
+	struct image im;
+
+	begin(&im);
+	put(&im, EXT4_WRITER_ROOT, "f", 200000);
+	finish_clean(&im, &res);
+	assert_int_equal(super_field(&im, reserved_gdt_blocks), 31);
+	run_on(&im, "resize2fs", "-f", "256G");
+	run_on(&im, "e2fsck", "-fn", NULL);
+	assert_int_equal(super_field(&im, reserved_gdt_blocks), 0);
+	assert_int_equal(super_field(&im, incompat) & 0x10, 0);	/* META_BG */
+	end(&im);
+}
+
 static void
 test_remove(void **state UNUSED)
 {
@@ -475,6 +514,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_grown),
 		cmocka_unit_test(test_file_calls),
 		cmocka_unit_test(test_symlinks),
 		cmocka_unit_test(test_xattrs),
