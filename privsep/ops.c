@@ -703,6 +703,31 @@ send_reply(struct call *call, const struct op_row *row, int status)
 	    call->reply, reply.len, &call->reply_fd, reply.nfds);
 }
 
+/*
+ * After the reply with STATUS, because the kernel takes its time: a VMM that is
+ * killed takes as long to die as its tap to go; the bridge goes with the last VM,
+ * also with one that never had a tap.
+ */
+static void
+afterwards(struct call *call, int status)
+{
+	struct monitor *monitor = call->monitor;
+	int r;
+
+	switch (call->record->request.op) {
+	case OP_VMM_KILL:
+		r = status < 0 ? 0 : network_remove(&monitor->net, call->vm);
+		if (r < 0)
+			log_warn("tap of a VM that was killed: %s",
+			    strerror(-r));
+		break;
+	case OP_TAP_DELETE:
+		if (monitor->net.ready && vm_table_empty(&monitor->table))
+			network_close(&monitor->net);
+		break;
+	}
+}
+
 int
 ops_dispatch(struct monitor *monitor, struct wire_record *record)
 {
@@ -718,7 +743,7 @@ ops_dispatch(struct monitor *monitor, struct wire_record *record)
 		.reply = &reply, .reply_fd = -1 };
 	const struct op_row *row = match(record);
 	enum vm_state state;
-	int r;
+	int r, sent;
 
 	if (row == NULL)
 		return -EBADMSG;
@@ -734,13 +759,10 @@ ops_dispatch(struct monitor *monitor, struct wire_record *record)
 		    "%s: not possible in this state of the VM", row->name);
 	else
 		r = row->act(&call);
-	r = send_reply(&call, row, r);
+	sent = send_reply(&call, row, r);
 	close_fdp(&call.reply_fd);
-	/* After the reply: the kernel takes its time over a bridge. */
-	if (record->request.op == OP_TAP_DELETE && monitor->net.ready &&
-	    vm_table_empty(&monitor->table))
-		network_close(&monitor->net);
-	return r;
+	afterwards(&call, r);
+	return sent;
 }
 
 int

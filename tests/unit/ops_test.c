@@ -110,11 +110,15 @@ __wrap_network_add(struct network *network, const struct vm_table *table,
 	return fail_with;
 }
 
+static unsigned int taps_removed;
+static int last_signal;
+
 int
 __wrap_network_remove(struct network *network, struct vm *vm)
 {
 	(void)network;
-	assert_true(vm->state != VM_RUNNING);
+	assert_true(vm->state != VM_RUNNING || last_signal == SIGKILL);
+	taps_removed++;
 	close_fdp(&vm->tap_fd);
 	return called(vm);
 }
@@ -280,6 +284,7 @@ __wrap_proc_signal(int pidfd, int signal)
 	uint32_t i;
 
 	assert_true(signal == 0 || signal == SIGTERM || signal == SIGKILL);
+	last_signal = signal;
 	for (i = 0; i < SLOTS; i++)
 		if (monitor.table.vms[i].state == VM_RUNNING &&
 		    monitor.table.vms[i].pidfd == pidfd)
@@ -1233,8 +1238,10 @@ life(void **state)
 	expect_reply(&record, -EBUSY);
 	good_request(OP_JAIL_CLEANUP, &record);
 	expect_reply(&record, -EBUSY);
+	taps_removed = 0;
 	good_request(OP_VMM_KILL, &record);
 	expect_reply(&record, 0);
+	assert_int_equal(taps_removed, 1);
 	{
 		const struct vmm_exit_event event = { 1, -9 };
 		struct wire_record reply;
@@ -1246,6 +1253,7 @@ life(void **state)
 	}
 	good_request(OP_VMM_KILL, &record);
 	expect_reply(&record, -ESRCH);
+	assert_int_equal(taps_removed, 1);
 	good_request(OP_VMM_LAUNCH, &record);
 	expect_reply(&record, -ESRCH);
 	good_request(OP_JAIL_CLEANUP, &record);
