@@ -11,10 +11,11 @@
  *	banger.link=serial|vsock	how the host reaches the agent; serial
  *					when not given
  *
- * The control channel is the virtio-serial port AGENT_CTL_PORT (QEMU) or a
- * connection to vsock port AGENT_VSOCK_CTL (Firecracker). Streams
- * (base/stream.h) go over the ports "banger.0" to "banger.15", or connections to
- * vsock port AGENT_VSOCK_STREAM. On vsock the agent listens and takes
+ * The control channel is virtio-serial port AGENT_CTL_PORT (QEMU) or a connection
+ * to vsock port AGENT_VSOCK_CTL (Firecracker). Streams (base/stream.h) go over the
+ * ports from AGENT_STREAM_PORT on, or connections to vsock port
+ * AGENT_VSOCK_STREAM. All ports but the first few are on a second virtio-serial
+ * device, with numbers that the first does not use. On vsock the agent listens and takes
  * connections from the host alone (CID 2); nothing may rely on closing one
  * direction only, which Firecracker cannot: every end of file is a message.
  *
@@ -76,9 +77,11 @@
 #define AGENT_LISTENERS_MAX	128u
 #define AGENT_VERSION_INSPECT	2u	/* the first with PORTS and STATS */
 
-#define AGENT_CTL_PORT		"banger.ctl"
-#define AGENT_STREAM_PORT	"banger."	/* and the number */
-#define AGENT_STREAM_PORTS	16u		/* streams at a time, on vsock too */
+/* Port 0 is for virtual consoles, which there are none of. */
+#define AGENT_CTL_PORT		1u
+#define AGENT_STREAM_PORT	2u	/* that of the first stream */
+#define AGENT_STREAM_PORTS	16u	/* streams at a time, on vsock too */
+#define AGENT_EARLY_STREAMS	4u	/* of them on the control port's device */
 #define AGENT_VSOCK_CTL		1023u	/* below 1024: root's in the guest */
 #define AGENT_VSOCK_STREAM	1024u
 

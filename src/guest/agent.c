@@ -50,7 +50,6 @@ struct agent {
 	struct watch signals, events;
 	struct control control;
 	bool over_vsock;		/* and not over ports */
-	struct ports ports;
 	struct vsock vsock;
 	struct session_slot slots[SESSIONS_MAX];
 	bool pid1;
@@ -122,19 +121,24 @@ find_slot(struct agent *agent, bool *used)
 	return free_slot;
 }
 
-/* Opens the first port that nobody has, at either end. An fd or -errno. */
+/*
+ * Opens the first port that nobody has, at either end. An fd or -errno: -ENOENT
+ * for one that is to come.
+ */
 static int
-open_port(struct agent *agent, const bool *used, uint32_t *port)
+open_port(const bool *used, uint32_t *port)
 {
 	int fd = -EBUSY;
 	uint32_t i;
 
-	for (i = 0; i < AGENT_STREAM_PORTS && fd < 0; i++) {
+	for (i = 0; i < AGENT_STREAM_PORTS && fd < 0 && fd != -ENOENT; i++) {
 		if (used[i])
 			continue;
-		fd = ports_open_idle(&agent->ports, i);
+		fd = ports_open_idle(AGENT_STREAM_PORT + i);
 		*port = i;
 	}
+	if (fd == -ENOENT && *port >= AGENT_EARLY_STREAMS)
+		(void)ports_probe_next();
 	return fd;
 }
 
@@ -185,7 +189,7 @@ open_stream(struct agent *agent, const uint8_t *nonce, uint32_t *port)
 	if (agent->over_vsock) {
 		r = await_session(slot, used, nonce);
 	} else {
-		r = open_port(agent, used, &slot->port);
+		r = open_port(used, &slot->port);
 		if (r >= 0)
 			r = begin_session(agent, slot, r, true, nonce);
 	}
@@ -328,7 +332,10 @@ accept_control(struct agent *agent)
 	send_ready(agent);
 }
 
-/* Opens the control channel as soon as its port is there. */
+/*
+ * Opens the control channel as soon as its port is there. One that is still being
+ * made is tried again when the next port comes: streams come after it.
+ */
 static void
 open_control(struct agent *agent)
 {
@@ -340,7 +347,7 @@ open_control(struct agent *agent)
 		ports_events_drain(agent->events.fd);
 		agent->events.ready = 0;
 	}
-	fd = ports_open(&agent->ports, PORTS_CTL);
+	fd = ports_open(AGENT_CTL_PORT);
 	if (fd < 0)
 		return;
 	if (loop_watch(&agent->loop, &agent->control.link, fd) < 0) {
@@ -642,7 +649,7 @@ agent_main(void)
 		log_error("the agent is the first process of a guest");
 		return 125;
 	}
-	/* Before the drivers are loaded, so that no port's name is missed. */
+	/* Before the drivers are loaded, so that no port is missed. */
 	events = ports_events();
 	boot_drivers(&boot);
 	agent.over_vsock = boot.config.vsock;

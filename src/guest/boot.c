@@ -38,6 +38,7 @@
 #include "guest/etc.h"
 #include "guest/loop.h"
 #include "guest/net.h"
+#include "guest/ports.h"
 #include "privsep/log.h"
 
 #define MODULES_DIR "/modules"
@@ -45,6 +46,7 @@
 #define ROOT_DIR "/root.banger"
 #define NO_ZEROING "noinit_itable"	/* of inode tables; see grow() */
 #define VSOCK_TRANSPORT "vmw_vsock_virtio_transport.ko"
+#define SERIAL_DRIVER "virtio_console.ko"
 #define ROOT_WAIT_MS 10000
 #define GROW_WAIT_MS 500
 #define GROW_READS (64 * 4096)	/* from the start of the disk, in bytes */
@@ -167,6 +169,25 @@ load_module(const char *name)
 		log_warn("module %s: %s", name, strerror(errno));
 }
 
+/*
+ * The driver of the serial ports probes its first device only, where the control
+ * port is; see guest/ports.h.
+ */
+static void
+load_serial_driver(void)
+{
+	static const struct early_mount sys = { "sysfs", "/sys",
+		MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL, 0555 };
+	bool held = mount_one(&sys) == 0 && ports_probe_all(false) == 0;
+
+	load_module(SERIAL_DRIVER);
+	if (!held)
+		return;		/* then it has probed both */
+	if (ports_probe_next() < 0)
+		log_warn("no serial port to the host");
+	(void)ports_probe_all(true);
+}
+
 /* Drivers of the link that this guest does not have: they cost time. */
 static bool
 is_other_link(const char *name, bool vsock)
@@ -177,7 +198,7 @@ is_other_link(const char *name, bool vsock)
 	size_t i;
 
 	if (vsock)
-		return strcmp(name, "virtio_console.ko") == 0;
+		return strcmp(name, SERIAL_DRIVER) == 0;
 	for (i = 0; i < ARRAY_SIZE(of_vsock); i++)
 		if (strcmp(name, of_vsock[i]) == 0)
 			return true;
@@ -371,8 +392,12 @@ load_modules(struct boot *boot)
 	/* None: a kernel with everything built in. */
 	while (list != NULL && fgets(line, sizeof(line), list) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		if (line[0] != '\0' && strcmp(line, VSOCK_TRANSPORT) != 0 &&
-		    !is_other_link(line, boot->config.vsock))
+		if (line[0] == '\0' || strcmp(line, VSOCK_TRANSPORT) == 0 ||
+		    is_other_link(line, boot->config.vsock))
+			continue;
+		if (strcmp(line, SERIAL_DRIVER) == 0)
+			load_serial_driver();
+		else
 			load_module(line);
 		(void)take_disk(boot, false);
 	}
@@ -413,8 +438,8 @@ empty_initrd(void)
 }
 
 /*
- * switch_root(8): the disk takes the place of the ramfs. The ramfs's own /proc
- * and /dev stay buried under it: an unmount waits for an RCU grace period, which
+ * switch_root(8): the disk takes the place of the ramfs. The ramfs's own /proc,
+ * /sys and /dev stay buried under it: an unmount waits for an RCU grace period, which
  * so early in a boot takes a third of a second.
  */
 static void

@@ -1,12 +1,12 @@
 /*
- * Ports are found by the names QEMU gives them, in sysfs; their nodes are
- * devtmpfs's.
+ * Ports are known by their numbers, and found in sysfs; the nodes are devtmpfs's.
  */
 #include "guest/ports.h"
 
 #include <sys/socket.h>
 
 #include <linux/netlink.h>
+#include <linux/virtio_ids.h>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,6 +17,8 @@
 #include "privsep/util.h"
 
 #define PORTS_DIR "/sys/class/virtio-ports"
+#define VIRTIO_DIR "/sys/bus/virtio"
+#define DEVICES_MAX 32u		/* virtio devices; QEMU's microvm has 24 at most */
 
 int
 ports_events(void)
@@ -50,83 +52,91 @@ ports_events_drain(int fd)
 		;
 }
 
-/* The index of a port called NAME, or -1. */
 static int
-port_index(const char *name)
+write_text(const char *path, const char *text)
 {
-	uint64_t number;
-	size_t prefix = strlen(AGENT_STREAM_PORT);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	if (strcmp(name, AGENT_CTL_PORT) == 0)
-		return (int)PORTS_CTL;
-	if (strncmp(name, AGENT_STREAM_PORT, prefix) != 0 ||
-	    parse_u64(name + prefix, AGENT_STREAM_PORTS - 1, &number) < 0)
-		return -1;
-	return (int)number;
-}
-
-static int
-port_name(int dir, const char *device, char *name, size_t size)
-{
-	_cleanup_close_ int fd = -1;
-	char path[64];
-	ssize_t n;
-
-	if (format(path, sizeof(path), "%s/name", device) < 0)
-		return -ENAMETOOLONG;
-	fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, name, size - 1);
-	if (n < 0)
-		return -errno;
-	name[n] = '\0';
-	name[strcspn(name, "\n")] = '\0';
-	return 0;
+	return fd < 0 ? -errno : write_full(fd, text, strlen(text));
 }
 
 int
-ports_scan(struct ports *ports)
+ports_probe_all(bool on)
+{
+	return write_text(VIRTIO_DIR "/drivers_autoprobe", on ? "1" : "0");
+}
+
+/* Whether virtio device NAME is a virtio-serial device without a driver. */
+static bool
+is_unprobed(const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	char path[96], id[16] = "";
+
+	snprintf(path, sizeof(path), VIRTIO_DIR "/devices/%s/device", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, id, sizeof(id) - 1) < 0 ||
+	    strtoul(id, NULL, 16) != VIRTIO_ID_CONSOLE)
+		return false;
+	snprintf(path, sizeof(path), VIRTIO_DIR "/devices/%s/driver", name);
+	return access(path, F_OK) < 0;
+}
+
+int
+ports_probe_next(void)
+{
+	unsigned int i;
+
+	/* Numbered as the VMM has them, from 0 on. */
+	for (i = 0; i < DEVICES_MAX; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "virtio%u", i);
+		if (is_unprobed(name))
+			return write_text(VIRTIO_DIR
+			    "/drivers/virtio_console/bind", name);
+	}
+	return -ENOENT;
+}
+
+/* The device name (vport3p1) of the port with NUMBER. 0 or -ENOENT. */
+static int
+find_port(uint32_t number, char *name, size_t size)
 {
 	DIR *dir = opendir(PORTS_DIR);
 	const struct dirent *entry;
-	char name[64];
-	int i;
+	unsigned int device, port;
+	int r = -ENOENT;
 
-	if (dir == NULL)
-		return -errno;
-	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.' || port_name(dirfd(dir),
-		    entry->d_name, name, sizeof(name)) < 0)
-			continue;
-		i = port_index(name);
-		if (i >= 0)
-			(void)format(ports->device[i],
-			    sizeof(ports->device[i]), "%s", entry->d_name);
-	}
-	closedir(dir);
-	return 0;
+	while (dir != NULL && r < 0 && (entry = readdir(dir)) != NULL)
+		if (sscanf(entry->d_name, "vport%up%u", &device, &port) == 2 &&
+		    port == number)
+			r = format(name, size, "%s", entry->d_name);
+	if (dir != NULL)
+		closedir(dir);
+	return r;
 }
 
 int
-ports_open(struct ports *ports, uint32_t index)
+ports_open(uint32_t number)
 {
-	char path[64];
-	int fd;
+	char name[32], path[48];
+	int fd, r = find_port(number, name, sizeof(name));
 
-	if (ports->device[index][0] == '\0')
-		(void)ports_scan(ports);
-	if (ports->device[index][0] == '\0')
-		return -ENOENT;
-	snprintf(path, sizeof(path), "/dev/%s", ports->device[index]);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/dev/%s", name);
 	fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (fd >= 0)
+		return fd;
+	/* A node whose port is still being made. */
+	return errno == ENXIO ? -ENOENT : -errno;
 }
 
 int
-ports_open_idle(struct ports *ports, uint32_t index)
+ports_open_idle(uint32_t number)
 {
-	struct pollfd pfd = { .fd = ports_open(ports, index) };
+	struct pollfd pfd = { .fd = ports_open(number) };
 
 	if (pfd.fd < 0)
 		return pfd.fd;

@@ -1,7 +1,8 @@
 /*
- * The transport of QEMU guests: named virtio-serial ports, one for control and
+ * The transport of QEMU guests: virtio-serial ports, one for control and
  * AGENT_STREAM_PORTS for streams, each with its own device node
- * (drivers/char/virtio_console.c).
+ * (drivers/char/virtio_console.c). They belong to two devices, and the second is
+ * probed (sysfs-bus-virtio's drivers_autoprobe and bind) when it is needed.
  *
  * What the driver does and this relies on: a port can be opened once at a time;
  * closing it throws away what the host had sent; while no host is connected it
@@ -17,37 +18,42 @@
 #ifndef BANGER_GUEST_PORTS_H
 #define BANGER_GUEST_PORTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/agent_proto.h"
 
-#define PORTS_CTL AGENT_STREAM_PORTS	/* the index of the control port */
-
-/* Device names (vport2p1) by port; empty while the port is not there. */
-struct ports {
-	char device[AGENT_STREAM_PORTS + 1][32];
-};
-
 /*
- * A netlink socket that becomes readable when a device comes or gets its name
- * (kobject_uevent(3)); non-blocking. Open it before ports_scan(), so that no
- * change falls in between. An fd or -errno.
+ * A netlink socket that becomes readable when a device comes (kobject_uevent(3));
+ * non-blocking. Open it before the driver is loaded, so that nothing falls in
+ * between. An fd or -errno.
  */
 int	 ports_events(void);
 
 /* Reads all that is queued on that socket and forgets it. */
 void	 ports_events_drain(int fd);
 
-/* Looks for ports by name in /sys/class/virtio-ports. 0 or -errno. */
-int	 ports_scan(struct ports *ports);
+/*
+ * Whether a virtio device gets its driver by itself, which it does unless this
+ * said no; /sys must be mounted. 0 or -errno.
+ */
+int	 ports_probe_all(bool on);
 
 /*
- * Opens port INDEX: a non-blocking fd, -ENOENT when there is no such port yet,
- * -EBUSY when it is open, or another -errno.
+ * Probes the next virtio-serial device that has no driver yet, the first one
+ * first: its ports come then, one by one. 0, -ENOENT when there is none, or
+ * another -errno. It takes 60 ms in an emulated guest.
  */
-int	 ports_open(struct ports *ports, uint32_t index);
+int	 ports_probe_next(void);
+
+/*
+ * Opens the port with NUMBER (AGENT_CTL_PORT, or from AGENT_STREAM_PORT on): a
+ * non-blocking fd, -ENOENT when there is no such port yet, -EBUSY when it is
+ * open, or another -errno.
+ */
+int	 ports_open(uint32_t number);
 
 /* As ports_open(), but -EBUSY as well while a host is connected. */
-int	 ports_open_idle(struct ports *ports, uint32_t index);
+int	 ports_open_idle(uint32_t number);
 
 #endif

@@ -140,9 +140,21 @@ network(struct buf *buf, const uint8_t mac[6])
 	    mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
-/* One port: its number on the bus, its name in the guest, its socket here. */
+/* A virtio-serial device for ports with numbers below MAX. */
 static void
-port(struct buf *buf, uint32_t number, const char *name, const char *socket)
+serial(struct buf *buf, const char *id, uint32_t max)
+{
+	section(buf, "device", id);
+	set(buf, "driver", "virtio-serial-device");
+	set_number(buf, "max_ports", max);
+}
+
+/*
+ * One port: its device's bus, its number, by which the agent knows it, and its
+ * socket here. A name would be one more message for each while the guest boots.
+ */
+static void
+port(struct buf *buf, const char *bus, uint32_t number, const char *socket)
 {
 	char chardev[32], device[32];
 
@@ -151,28 +163,30 @@ port(struct buf *buf, uint32_t number, const char *name, const char *socket)
 	socket_chardev(buf, chardev, socket, false);
 	section(buf, "device", device);
 	set(buf, "driver", "virtserialport");
-	set(buf, "bus", "serial.0");
+	set(buf, "bus", bus);
 	set_number(buf, "nr", number);
 	set(buf, "chardev", chardev);
-	set(buf, "name", name);
 }
 
-/* Port 0 of the bus is for virtual consoles, which there are none of. */
+/*
+ * Linux gives each port half a megabyte of buffers, 10 ms of an emulated guest's
+ * boot. So the agent begins with a device that has few, and has the other one
+ * probed when it needs more.
+ */
 static void
 ports(struct buf *buf)
 {
 	uint32_t i;
 
-	section(buf, "device", "serial");
-	set(buf, "driver", "virtio-serial-device");
-	set_number(buf, "max_ports", AGENT_STREAM_PORTS + 2);
-	port(buf, 1, AGENT_CTL_PORT, "ctl");
+	serial(buf, "few", AGENT_STREAM_PORT + AGENT_EARLY_STREAMS);
+	serial(buf, "more", AGENT_STREAM_PORT + AGENT_STREAM_PORTS);
+	port(buf, "few.0", AGENT_CTL_PORT, "ctl");
 	for (i = 0; i < AGENT_STREAM_PORTS; i++) {
-		char name[32], socket[16];
+		char socket[16];
 
-		snprintf(name, sizeof(name), AGENT_STREAM_PORT "%u", i);
 		snprintf(socket, sizeof(socket), "%u", i);
-		port(buf, 2 + i, name, socket);
+		port(buf, i < AGENT_EARLY_STREAMS ? "few.0" : "more.0",
+		    AGENT_STREAM_PORT + i, socket);
 	}
 }
 

@@ -60,28 +60,29 @@ whole_file(void **state)
 	assert_non_null(strstr(text, "[memory]\nsize = \"512M\"\n"));
 	assert_non_null(strstr(text, "mac = \"02:fc:ac:10:00:05\"\n"));
 	assert_non_null(strstr(text, "cache = \"writeback\"\n"));
-	assert_non_null(strstr(text, "name = \"banger.ctl\"\n"));
 	assert_non_null(strstr(text, "path = \"/run/console.sock\"\n"
 	    "server = \"on\"\nwait = \"on\"\n"));
-	assert_non_null(strstr(text, "name = \"banger.0\"\n"));
 	free(text);
 }
 
-/* One stream port per number, each with the socket of that number. */
+/* One stream port per number, each with its socket, on the device it belongs to. */
 static void
 every_port(void **state)
 {
-	char *text = config_of(&spec), line[64];
+	char *text = config_of(&spec), line[96];
 	unsigned int i;
 
 	(void)state;
+	assert_non_null(strstr(text, "bus = \"few.0\"\nnr = \"1\"\n"
+	    "chardev = \"cctl\"\n"));
 	for (i = 0; i < AGENT_STREAM_PORTS; i++) {
 		snprintf(line, sizeof(line), "path = \"/run/%u.sock\"\n", i);
 		assert_non_null(strstr(text, line));
-		snprintf(line, sizeof(line), "name = \"banger.%u\"\n", i);
+		snprintf(line, sizeof(line), "bus = \"%s.0\"\nnr = \"%u\"\n"
+		    "chardev = \"c%u\"\n", i < 4 ? "few" : "more", 2 + i, i);
 		assert_non_null(strstr(text, line));
 	}
-	snprintf(line, sizeof(line), "banger.%u\"", i);
+	snprintf(line, sizeof(line), "/run/%u.sock\"", i);
 	assert_null(strstr(text, line));
 	free(text);
 }
