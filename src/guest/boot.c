@@ -49,7 +49,7 @@
 #define SERIAL_DRIVER "virtio_console.ko"
 #define ROOT_WAIT_MS 10000
 #define GROW_WAIT_MS 500
-#define GROW_READS (64 * 4096)	/* from the start of the disk, in bytes */
+#define GROW_READS 262144L	/* bytes from the start of the disk */
 
 /* fs/ext4/ext4.h; the number is the new size in blocks of the file system. */
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)

@@ -105,13 +105,16 @@ find_port(uint32_t number, char *name, size_t size)
 {
 	DIR *dir = opendir(PORTS_DIR);
 	const struct dirent *entry;
-	unsigned int device, port;
+	uint64_t port;
 	int r = -ENOENT;
 
-	while (dir != NULL && r < 0 && (entry = readdir(dir)) != NULL)
-		if (sscanf(entry->d_name, "vport%up%u", &device, &port) == 2 &&
+	while (dir != NULL && r < 0 && (entry = readdir(dir)) != NULL) {
+		const char *p = strrchr(entry->d_name, 'p');
+
+		if (p != NULL && parse_u64(p + 1, UINT32_MAX, &port) == 0 &&
 		    port == number)
 			r = format(name, size, "%s", entry->d_name);
+	}
 	if (dir != NULL)
 		closedir(dir);
 	return r;
