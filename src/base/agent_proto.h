@@ -15,8 +15,8 @@
  * to vsock port AGENT_VSOCK_CTL (Firecracker). Streams (base/stream.h) go over the
  * ports from AGENT_STREAM_PORT on, or connections to vsock port
  * AGENT_VSOCK_STREAM. All ports but the first few are on a second virtio-serial
- * device, with numbers that the first does not use. On vsock the agent listens and takes
- * connections from the host alone (CID 2); nothing may rely on closing one
+ * device, with numbers that the first does not use. On vsock the agent listens and
+ * takes connections from the host alone (CID 2); nothing may rely on closing one
  * direction only, which Firecracker cannot: every end of file is a message.
  *
  * Every message has AGENT_MSG_SIZE bytes, little endian:

@@ -439,8 +439,8 @@ empty_initrd(void)
 
 /*
  * switch_root(8): the disk takes the place of the ramfs. The ramfs's own /proc,
- * /sys and /dev stay buried under it: an unmount waits for an RCU grace period, which
- * so early in a boot takes a third of a second.
+ * /sys and /dev stay buried under it: an unmount waits for an RCU grace period,
+ * which so early in a boot takes a third of a second.
  */
 static void
 switch_root(void)
