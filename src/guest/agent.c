@@ -50,6 +50,7 @@ struct agent {
 	struct watch signals, events;
 	struct control control;
 	bool over_vsock;		/* and not over ports */
+	int sys;			/* sysfs, for the ports */
 	struct vsock vsock;
 	struct session_slot slots[SESSIONS_MAX];
 	bool pid1;
@@ -123,23 +124,29 @@ find_slot(struct agent *agent, bool *used)
 
 /*
  * Opens the first port that nobody has, at either end. An fd or -errno: -ENOENT
- * for one that is to come.
+ * while one is to come.
  */
 static int
-open_port(const bool *used, uint32_t *port)
+open_port(const struct agent *agent, const bool *used, uint32_t *port)
 {
-	int fd = -EBUSY;
-	uint32_t i;
+	uint32_t i, missing = AGENT_STREAM_PORTS;
+	int r = -EBUSY;
 
-	for (i = 0; i < AGENT_STREAM_PORTS && fd < 0 && fd != -ENOENT; i++) {
-		if (used[i])
-			continue;
-		fd = ports_open_idle(AGENT_STREAM_PORT + i);
+	for (i = 0; i < AGENT_STREAM_PORTS; i++) {
+		int fd = used[i] ? -EBUSY : ports_open_idle(agent->sys,
+		    AGENT_STREAM_PORT + i);
+
 		*port = i;
+		if (fd >= 0)
+			return fd;
+		if (fd == -ENOENT && missing > i) {
+			missing = i;
+			r = fd;
+		}
 	}
-	if (fd == -ENOENT && *port >= AGENT_EARLY_STREAMS)
-		(void)ports_probe_next();
-	return fd;
+	if (r == -ENOENT && missing >= AGENT_EARLY_STREAMS)
+		r = ports_probe_next(agent->sys);
+	return r < 0 ? r : -ENOENT;
 }
 
 /* SLOT gets a session on the connection FD, which it takes. 0 or -errno. */
@@ -189,7 +196,7 @@ open_stream(struct agent *agent, const uint8_t *nonce, uint32_t *port)
 	if (agent->over_vsock) {
 		r = await_session(slot, used, nonce);
 	} else {
-		r = open_port(used, &slot->port);
+		r = open_port(agent, used, &slot->port);
 		if (r >= 0)
 			r = begin_session(agent, slot, r, true, nonce);
 	}
@@ -347,7 +354,7 @@ open_control(struct agent *agent)
 		ports_events_drain(agent->events.fd);
 		agent->events.ready = 0;
 	}
-	fd = ports_open(AGENT_CTL_PORT);
+	fd = ports_open(agent->sys, AGENT_CTL_PORT);
 	if (fd < 0)
 		return;
 	if (loop_watch(&agent->loop, &agent->control.link, fd) < 0) {
@@ -663,6 +670,7 @@ agent_main(void)
 	if (agent.pid1)
 		agent.state |= AGENT_STATE_PID1;
 	agent.signals = agent.events = (struct watch)WATCH_NONE;
+	agent.sys = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	control_init(&agent.control);
 	mark_process();
 	read_boot_id(agent.boot_id);

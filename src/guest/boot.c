@@ -178,14 +178,16 @@ load_serial_driver(void)
 {
 	static const struct early_mount sys = { "sysfs", "/sys",
 		MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL, 0555 };
-	bool held = mount_one(&sys) == 0 && ports_probe_all(false) == 0;
+	_cleanup_close_ int fd = mount_one(&sys) < 0 ? -1 :
+	    open(sys.target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool held = fd >= 0 && ports_probe_all(fd, false) == 0;
 
 	load_module(SERIAL_DRIVER);
 	if (!held)
 		return;		/* then it has probed both */
-	if (ports_probe_next() < 0)
+	if (ports_probe_next(fd) < 0)
 		log_warn("no serial port to the host");
-	(void)ports_probe_all(true);
+	(void)ports_probe_all(fd, true);
 }
 
 /* Drivers of the link that this guest does not have: they cost time. */

@@ -16,8 +16,9 @@
 
 #include "privsep/util.h"
 
-#define PORTS_DIR "/sys/class/virtio-ports"
-#define VIRTIO_DIR "/sys/bus/virtio"
+/* In sysfs. */
+#define PORTS_DIR "class/virtio-ports"
+#define VIRTIO_DIR "bus/virtio"
 #define DEVICES_MAX 32u		/* virtio devices; QEMU's microvm has 24 at most */
 
 int
@@ -53,37 +54,37 @@ ports_events_drain(int fd)
 }
 
 static int
-write_text(const char *path, const char *text)
+write_text(int sys, const char *path, const char *text)
 {
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(sys, path, O_WRONLY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : write_full(fd, text, strlen(text));
 }
 
 int
-ports_probe_all(bool on)
+ports_probe_all(int sys, bool on)
 {
-	return write_text(VIRTIO_DIR "/drivers_autoprobe", on ? "1" : "0");
+	return write_text(sys, VIRTIO_DIR "/drivers_autoprobe", on ? "1" : "0");
 }
 
 /* Whether virtio device NAME is a virtio-serial device without a driver. */
 static bool
-is_unprobed(const char *name)
+is_unprobed(int sys, const char *name)
 {
 	_cleanup_close_ int fd = -1;
 	char path[96], id[16] = "";
 
 	snprintf(path, sizeof(path), VIRTIO_DIR "/devices/%s/device", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = openat(sys, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || read(fd, id, sizeof(id) - 1) < 0 ||
 	    strtoul(id, NULL, 16) != VIRTIO_ID_CONSOLE)
 		return false;
 	snprintf(path, sizeof(path), VIRTIO_DIR "/devices/%s/driver", name);
-	return access(path, F_OK) < 0;
+	return faccessat(sys, path, F_OK, 0) < 0;
 }
 
 int
-ports_probe_next(void)
+ports_probe_next(int sys)
 {
 	unsigned int i;
 
@@ -92,8 +93,8 @@ ports_probe_next(void)
 		char name[16];
 
 		snprintf(name, sizeof(name), "virtio%u", i);
-		if (is_unprobed(name))
-			return write_text(VIRTIO_DIR
+		if (is_unprobed(sys, name))
+			return write_text(sys, VIRTIO_DIR
 			    "/drivers/virtio_console/bind", name);
 	}
 	return -ENOENT;
@@ -101,9 +102,10 @@ ports_probe_next(void)
 
 /* The device name (vport3p1) of the port with NUMBER. 0 or -ENOENT. */
 static int
-find_port(uint32_t number, char *name, size_t size)
+find_port(int sys, uint32_t number, char *name, size_t size)
 {
-	DIR *dir = opendir(PORTS_DIR);
+	int fd = openat(sys, PORTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	uint64_t port;
 	int r = -ENOENT;
@@ -117,14 +119,16 @@ find_port(uint32_t number, char *name, size_t size)
 	}
 	if (dir != NULL)
 		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
 	return r;
 }
 
 int
-ports_open(uint32_t number)
+ports_open(int sys, uint32_t number)
 {
 	char name[32], path[48];
-	int fd, r = find_port(number, name, sizeof(name));
+	int fd, r = find_port(sys, number, name, sizeof(name));
 
 	if (r < 0)
 		return r;
@@ -137,9 +141,9 @@ ports_open(uint32_t number)
 }
 
 int
-ports_open_idle(uint32_t number)
+ports_open_idle(int sys, uint32_t number)
 {
-	struct pollfd pfd = { .fd = ports_open(number) };
+	struct pollfd pfd = { .fd = ports_open(sys, number) };
 
 	if (pfd.fd < 0)
 		return pfd.fd;

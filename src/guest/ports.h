@@ -33,27 +33,29 @@ int	 ports_events(void);
 /* Reads all that is queued on that socket and forgets it. */
 void	 ports_events_drain(int fd);
 
+/* SYS is a directory descriptor of sysfs: its mount may be hidden by others later. */
+
 /*
  * Whether a virtio device gets its driver by itself, which it does unless this
- * said no; /sys must be mounted. 0 or -errno.
+ * said no. 0 or -errno.
  */
-int	 ports_probe_all(bool on);
+int	 ports_probe_all(int sys, bool on);
 
 /*
  * Probes the next virtio-serial device that has no driver yet, the first one
  * first: its ports come then, one by one. 0, -ENOENT when there is none, or
  * another -errno. It takes 60 ms in an emulated guest.
  */
-int	 ports_probe_next(void);
+int	 ports_probe_next(int sys);
 
 /*
  * Opens the port with NUMBER (AGENT_CTL_PORT, or from AGENT_STREAM_PORT on): a
  * non-blocking fd, -ENOENT when there is no such port yet, -EBUSY when it is
  * open, or another -errno.
  */
-int	 ports_open(uint32_t number);
+int	 ports_open(int sys, uint32_t number);
 
 /* As ports_open(), but -EBUSY as well while a host is connected. */
-int	 ports_open_idle(uint32_t number);
+int	 ports_open_idle(int sys, uint32_t number);
 
 #endif

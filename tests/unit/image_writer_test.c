@@ -155,7 +155,6 @@ test_empty(void **state UNUSED)
 	end(&im);
 }
 
-/* 5000 levels down and 5000 across are gone, and their space is reused. */
 /* A 16-bit field of the super block (super.rst). */
 static uint16_t
 super_field(const struct image *im, off_t offset)
@@ -186,6 +185,7 @@ test_grown(void **state UNUSED)
 	end(&im);
 }
 
+/* 5000 levels down and 5000 across are gone, and their space is reused. */
 static void
 test_remove(void **state UNUSED)
 {

@@ -1239,6 +1239,7 @@ life(void **state)
 	good_request(OP_JAIL_CLEANUP, &record);
 	expect_reply(&record, -EBUSY);
 	taps_removed = 0;
+	last_signal = 0;
 	good_request(OP_VMM_KILL, &record);
 	expect_reply(&record, 0);
 	assert_int_equal(taps_removed, 1);
