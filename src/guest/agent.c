@@ -133,19 +133,18 @@ open_port(const struct agent *agent, const bool *used, uint32_t *port)
 	int r = -EBUSY;
 
 	for (i = 0; i < AGENT_STREAM_PORTS; i++) {
-		int fd = used[i] ? -EBUSY : ports_open_idle(agent->sys,
-		    AGENT_STREAM_PORT + i);
-
+		if (used[i])
+			continue;
+		r = ports_open_idle(agent->sys, AGENT_STREAM_PORT + i);
 		*port = i;
-		if (fd >= 0)
-			return fd;
-		if (fd == -ENOENT && missing > i) {
+		if (r >= 0)
+			return r;
+		if (r == -ENOENT && i < missing)
 			missing = i;
-			r = fd;
-		}
 	}
-	if (r == -ENOENT && missing >= AGENT_EARLY_STREAMS)
-		r = ports_probe_next(agent->sys);
+	if (missing == AGENT_STREAM_PORTS)
+		return r;
+	r = missing < AGENT_EARLY_STREAMS ? 0 : ports_probe_next(agent->sys);
 	return r < 0 ? r : -ENOENT;
 }
 

@@ -26,7 +26,6 @@ struct layout {
 	uint32_t groups;
 	uint32_t blocks;
 	uint32_t journal_blocks;
-	uint32_t gdt_blocks;		/* of descriptors, in use and reserved */
 	uint32_t table[MAX_GROUPS];	/* first block of each inode table */
 	uint64_t free_blocks;
 	uint64_t free_inodes;
@@ -36,6 +35,15 @@ static uint32_t
 div_up(uint64_t a, uint64_t b)
 {
 	return (uint32_t)((a + b - 1) / b);
+}
+
+/* Of descriptors, in use and reserved. */
+static uint32_t
+gdt_blocks(const struct layout *l)
+{
+	uint32_t blocks = GROWTH * div_up(l->groups, DESCRIPTORS_PER_BLOCK);
+
+	return blocks < GDT_BLOCKS ? blocks : GDT_BLOCKS;
 }
 
 static uint32_t
@@ -256,8 +264,8 @@ finish_block_bitmap(struct ext4_writer *w, struct layout *l, uint32_t g,
 
 	if ((r = group_open(w, g)) < 0)
 		return r;
-	if (group_has_super(g) && (r = blocks_mark(w, first + 1 + l->gdt_blocks,
-	    GDT_BLOCKS - l->gdt_blocks, false)) < 0)
+	if (group_has_super(g) && (r = blocks_mark(w, first + 1 + gdt_blocks(l),
+	    GDT_BLOCKS - gdt_blocks(l), false)) < 0)
 		return r;
 	if (l->blocks - first < GROUP_BLOCKS && (r = blocks_mark(w, l->blocks,
 	    GROUP_BLOCKS - (l->blocks - first), true)) < 0)
@@ -367,7 +375,7 @@ fill_super(const struct ext4_writer *w, const struct layout *l,
 	sb->s_rev_level = EXT2_DYNAMIC_REV;
 	sb->s_inode_size = INODE_BYTES;
 	sb->s_log_groups_per_flex = 4;
-	sb->s_reserved_gdt_blocks = (uint16_t)(l->gdt_blocks -
+	sb->s_reserved_gdt_blocks = (uint16_t)(gdt_blocks(l) -
 	    div_up(l->groups, DESCRIPTORS_PER_BLOCK));
 	sb->s_inodes_count = l->groups * l->inodes_per_group;
 	sb->s_errors = EXT2_ERRORS_CONTINUE;
@@ -522,9 +530,6 @@ finish_with(struct ext4_writer *w, struct layout *l)
 	if ((r = data_flush(w)) < 0 || (r = make_resize_inode(w)) < 0)
 		return r;
 	choose(w, l);
-	l->gdt_blocks = GROWTH * div_up(l->groups, DESCRIPTORS_PER_BLOCK);
-	if (l->gdt_blocks > GDT_BLOCKS)
-		l->gdt_blocks = GDT_BLOCKS;
 	if ((r = make_journal(w, l, &journal)) < 0 ||
 	    (r = place_tables(w, l)) < 0 ||
 	    (r = open_fs(w, l, &journal, &fs)) < 0)

@@ -8,9 +8,9 @@
  *
  * The part in brackets only in groups that hold a backup (sparse_super). Its
  * 128 blocks are descriptors, reserved for growth, or at last free again, in any
- * proportion, so every fixed place is known before the size is. The rest goes anywhere
- * (flex_bg). Inode tables come in chunks of 32768 inodes, contiguous on disk;
- * inode N lies in chunk (N-1)/32768 whatever the inodes per group will be, as
+ * proportion, so every fixed place is known before the size is. The rest goes
+ * anywhere (flex_bg). Inode tables come in chunks of 32768 inodes, contiguous on
+ * disk; inode N lies in chunk (N-1)/32768 whatever the inodes per group will be, as
  * long as that is a divisor of 32768: so it can be chosen at the end. Until
  * then chunk C's inode bitmap uses the place of group C's.
  *

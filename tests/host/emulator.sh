@@ -93,10 +93,10 @@ emulator() {
 	append="console=ttyS0 quiet loglevel=2 mitigations=off nohz=off highres=off tsc=reliable"
 	append="$append systemd.show_status=no $2"
 	shift 2
-	# Without erms, as src/vmm/qemu.c says: rep stosb is emulated byte by byte.
 	# In the foreground it may read from the terminal.
 	foreground=
 	[ "$seconds" -gt 0 ] || foreground=--foreground
+	# Without erms, as src/vmm/qemu.c says: rep stosb is emulated byte by byte.
 	exec timeout $foreground -k 5 "$seconds" qemu-system-x86_64 -M q35 \
 	    -accel tcg,thread=multi -cpu max,erms=off,fsrm=off -smp 2 -m 4096 \
 	    -nodefaults -no-user-config -display none -no-reboot -device virtio-rng-pci \
