@@ -173,8 +173,10 @@ finish(void *arg)
 	m->row.restart_needed = false;
 	m->step = STEP_NONE;
 	told.gone = m->doomed || m->row.rm || (m->failed && m->fresh);
-	if (m->failed)
+	if (m->failed) {
 		told.f = &m->failure;
+		log_warn("%s", m->failure.text);
+	}
 	if (told.gone && (r = remove_stored(m)) < 0) {
 		log_error("VM %s: cannot be deleted: %s", m->row.name,
 		    strerror(-r));

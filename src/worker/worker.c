@@ -233,7 +233,7 @@ greet_monitor(struct worker *w)
 	return 0;
 }
 
-/* What tells one executable from another: enough to know a refresh is due. */
+/* What tells one executable from another. Not mtime, which some packagers set alike. */
 static int
 identify_executable(struct worker *w)
 {
@@ -243,7 +243,7 @@ identify_executable(struct worker *w)
 		return -errno;
 	return format(w->build_id, sizeof(w->build_id),
 	    "%llx-%llx.%09lx", (unsigned long long)st.st_size,
-	    (unsigned long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	    (unsigned long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
 }
 
 /* Asked for here: behind the door this system call is refused. */

@@ -58,7 +58,7 @@ fill_store(void)
 	/* As identify_executable() has it: no refresh is due. */
 	snprintf(kernel.agent, sizeof(kernel.agent), "%llx-%llx.%09lx",
 	    (unsigned long long)st.st_size,
-	    (unsigned long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	    (unsigned long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
 	buf_clear(&row);
 	kernel_row_write(&row, &kernel);
 	put_text("kernels/krn.json", row.data);
