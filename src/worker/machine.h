@@ -52,6 +52,7 @@ struct machine {
 	bool asked;			/* the guest was asked to end */
 	bool killing;			/* SIGKILL has been sent */
 	bool ended;			/* the VMM's exit has been seen */
+	bool again;			/* this start is, or will be, the second try */
 	struct peer *owner;		/* deleted when this client goes; or NULL */
 	enum machine_step step;
 	unsigned int held;		/* enum machine_held */
@@ -184,6 +185,15 @@ void	 machine_stop(struct machine *m, uint32_t timeout_ms);
  * F (may be NULL) is why, for those who wait for a start.
  */
 void	 machine_end(struct machine *m, bool delete, const struct failure *f);
+
+/* Goes on with a start whose first try was given up, and whose VMM has ended. */
+void	 machine_start_again(struct machine *m);
+
+/* Kills M's VMM; false when there is none whose exit will be told. */
+bool	 machine_kill_vmm(struct machine *m);
+
+/* Gives back all that M holds; its VMM has ended. */
+void	 machine_give_back(struct machine *m);
 
 /* The monitor says that M's VMM has exited. */
 void	 machine_exited(struct machine *m, const struct vmm_exit_event *event);

@@ -134,6 +134,15 @@ release(struct machine *m)
 	m->pid = 0;
 }
 
+void
+machine_give_back(struct machine *m)
+{
+	console_close(&m->console);
+	metrics_close(&m->metrics);
+	machine_hear_out(m);
+	release(m);
+}
+
 /* Files first, row last. 0 or -errno: the row is still there. */
 static int
 remove_stored(const struct machine *m)
@@ -165,10 +174,7 @@ finish(void *arg)
 	int r;
 
 	event_timer_clear(&m->deadline);
-	console_close(&m->console);
-	metrics_close(&m->metrics);
-	machine_hear_out(m);
-	release(m);
+	machine_give_back(m);
 	m->row.state = MACHINE_STOPPED;
 	m->row.restart_needed = false;
 	m->step = STEP_NONE;
@@ -204,9 +210,8 @@ still_there(void *arg)
 	    m->row.name, KILL_PATIENCE_MS / 1000);
 }
 
-/* Kills the VMM; false when there is none whose exit will be told. */
-static bool
-kill_vmm(struct machine *m)
+bool
+machine_kill_vmm(struct machine *m)
 {
 	int r;
 
@@ -261,7 +266,7 @@ machine_end(struct machine *m, bool delete, const struct failure *f)
 	machine_api_close(m);
 	machine_drop_jobs(m);
 	agent_link_stop(&m->link);
-	if (!kill_vmm(m))
+	if (!machine_kill_vmm(m))
 		event_task_post(&m->w->events, &m->finish, finish, m);
 }
 
@@ -374,6 +379,10 @@ machine_exited(struct machine *m, const struct vmm_exit_event *event)
 	char id[VM_ID_HEX + 1];
 
 	m->ended = true;
+	if (m->row.state == MACHINE_STARTING && m->again) {
+		machine_start_again(m);
+		return;
+	}
 	describe_exit(m, event);
 	if (m->row.state == MACHINE_STARTING) {
 		machine_hear_out(m);

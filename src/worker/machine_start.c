@@ -497,6 +497,41 @@ start_too_late(void *arg)
 		    "within %u s", limit_s);
 }
 
+/* The other half. */
+static void
+more_time(struct machine *m)
+{
+	event_timer_set(&m->w->events, &m->deadline,
+	    m->w->config.start_timeout_ms / 2, start_too_late, m);
+}
+
+/*
+ * Half of the time is over. The kernel of an emulated guest measures its timer
+ * against the time-stamp counter once, and believes it: if the host leaves it
+ * without a processor for a tenth of a second just then, it has no clock, and never
+ * comes up (calibrate_APIC_clock() of Linux; QEMU's microvm has no second timer to
+ * compare with). Such a guest is started once more.
+ */
+static void
+start_late(void *arg)
+{
+	struct machine *m = arg;
+	bool booting = m->disk_job == NULL &&
+	    (m->step == STEP_CONNECT || m->step == STEP_AGENT);
+
+	if (!booting || m->w->config.kvm != 0 || !machine_kill_vmm(m)) {
+		more_time(m);
+		return;
+	}
+	log_warn("VM %s: its emulated guest does not come up, trying again",
+	    m->row.name);
+	progress(m, "boot", "the emulated guest does not come up, trying again");
+	event_timer_clear(&m->retry);
+	agent_link_stop(&m->link);
+	m->step = STEP_NONE;
+	m->again = true;
+}
+
 /* ---- from the beginning ---- */
 
 static void
@@ -514,6 +549,20 @@ begin(void *arg)
 	if (prepare_disk(m) == 0 && prepare_initrd(m, kernel) == 0 &&
 	    prepare_network(m) == 0)
 		go_on(m);
+}
+
+void
+machine_start_again(struct machine *m)
+{
+	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
+
+	machine_give_back(m);
+	m->killing = m->ended = false;
+	more_time(m);
+	if (machine_address(m, &f) < 0)
+		machine_end(m, false, &f);
+	else
+		event_task_post(&m->w->events, &m->begin, begin, m);
 }
 
 static unsigned int
@@ -575,10 +624,11 @@ machine_start(struct machine *m, struct failure *f)
 	if (!m->fresh)
 		(void)machine_save(m);
 	failure_clear(&m->failure);
-	m->failed = m->asked = m->killing = m->ended = m->halted = false;
+	m->failed = m->asked = m->killing = m->ended = m->halted = m->again =
+	    false;
 	m->said[0] = '\0';
-	event_timer_set(&w->events, &m->deadline, w->config.start_timeout_ms,
-	    start_too_late, m);
+	event_timer_set(&w->events, &m->deadline, w->config.start_timeout_ms / 2,
+	    start_late, m);
 	event_task_post(&w->events, &m->begin, begin, m);
 	return 0;
 }

@@ -131,7 +131,8 @@ answer_agent(struct fake_vm *vm, int fd, struct agent_msg *msg)
 {
 	uint8_t rubbish[512];
 
-	if (fake->agent == FAKE_AGENT_SILENT)
+	if (fake->agent == FAKE_AGENT_SILENT ||
+	    (fake->agent == FAKE_AGENT_SECOND && fake->launches % 2 == 1))
 		return;
 	switch (msg->type) {
 	case AGENT_HELLO:

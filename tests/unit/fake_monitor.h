@@ -15,6 +15,7 @@ enum { FAKE_VMS = 8 };
 enum fake_agent {
 	FAKE_AGENT_OK,
 	FAKE_AGENT_SILENT,		/* never answers */
+	FAKE_AGENT_SECOND,		/* not at an odd launch */
 	FAKE_AGENT_EXITS,		/* its VMM ends when it is greeted */
 	FAKE_AGENT_BUSY,		/* has no stream to give */
 	FAKE_AGENT_YOUNG,		/* its ports come later */

@@ -615,6 +615,52 @@ guest_is_silent(void **state)
 	client_close(&c);
 }
 
+/* One that hangs as an emulated guest without a clock does gets a second try. */
+static void
+guest_comes_up_at_the_second_try(void **state)
+{
+	struct client c, other;
+	cJSON *answer;
+
+	(void)state;
+	stop_worker(SIGTERM);
+	fake->start_timeout_ms = SHORT_START_MS;
+	start_worker();
+	fake->agent = FAKE_AGENT_SECOND;
+	fake->launches = 0;
+	client_open(&c);
+	assert_string_equal(ask(&c, RUN("box", "false")), "ok");
+	assert_int_equal(fake->launches, 2);
+	assert_string_equal(state_of(&c, "box"), "running");
+	assert_int_equal(fake_count(fake, VM_RUNNING), 1);
+	/* And so at every start. */
+	assert_string_equal(ask(&c, "{\"op\":\"vm.kill\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_string_equal(ask(&c, "{\"op\":\"vm.start\",\"vm\":\"box\"}"),
+	    "ok");
+	assert_int_equal(fake->launches, 4);
+	assert_string_equal(ask(&c, "{\"op\":\"vm.delete\",\"vm\":\"box\","
+	    "\"force\":true}"), "ok");
+	assert_true(nothing_left());
+	/* The second can be ended, and is the last. */
+	fake->agent = FAKE_AGENT_SILENT;
+	client_send(&c, RUN("box", "true") "\n", strlen(RUN("box", "true")) + 1,
+	    NULL, 0);
+	client_open(&other);
+	while (fake->launches < 6)
+		usleep(1000);
+	assert_string_equal(ask(&other, "{\"op\":\"vm.kill\",\"vm\":\"box\"}"),
+	    "ok");
+	answer = client_line(&c);
+	assert_non_null(strstr(text_of(answer, "error", "message"),
+	    "killed by another client"));
+	cJSON_Delete(answer);
+	assert_int_equal(fake->launches, 6);
+	client_close(&other);
+	client_close(&c);
+	assert_true(nothing_left());
+}
+
 /* A guest that breaks the protocol loses its agent; nobody else anything. */
 static void
 guest_talks_rubbish(void **state)
@@ -1556,6 +1602,7 @@ main(void)
 		TEST(guest_ends_early),
 		TEST(more_memory_than_the_host),
 		TEST(guest_is_silent),
+		TEST(guest_comes_up_at_the_second_try),
 		TEST(guest_talks_rubbish),
 		TEST(client_goes),
 		TEST(start_is_ended),
