@@ -8,7 +8,8 @@
  * Whatever ends a VM (a failed step, the deadline, a request, the guest itself)
  * goes through one way out, machine_end(): it kills the VMM if there is one,
  * waits for its exit, releases all that is held, and then saves the row as
- * stopped or deletes it.
+ * stopped or deletes it. An emulated guest that does not come up is killed and
+ * started once more on the way to running.
  *
  * Requests only set things going; steps and news come from the event loop, so
  * that nobody who asks for something finds the VM freed when the call returns.

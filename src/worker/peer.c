@@ -127,6 +127,7 @@ peer_free(struct peer *peer)
 	struct worker *w = peer->w;
 
 	event_io_stop(&peer->io);
+	event_task_clear(&peer->next);
 	event_task_clear(&peer->close);
 	api_abandon(peer);
 	end_owned(peer);
@@ -422,8 +423,7 @@ peer_flush(struct peer *peer)
 		buf_free(&peer->out);
 	/* Lines that came with the last one; others have their turn before. */
 	if (is_open(peer) && peer->in.len > 0)
-		event_task_post(&peer->w->events, &peer->request.again,
-		    api_next, peer);
+		event_task_post(&peer->w->events, &peer->next, api_next, peer);
 	set_mask(peer);
 }
 

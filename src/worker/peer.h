@@ -25,7 +25,7 @@ struct request {
 	struct job *job;		/* that it waits for, or NULL */
 	uint64_t checksum;		/* what that should find */
 	struct download *fetch;		/* of a text, or NULL */
-	struct event_task again;	/* work put off to the loop */
+	struct event_task again;	/* the second half of a restart */
 	uint64_t vm;			/* the id it is about, or 0 */
 	uint64_t told_bytes;
 	char name[NAME_BYTES];		/* of an import's object */
@@ -37,6 +37,7 @@ struct peer {
 	int fd;
 	uint32_t uid;			/* who connected */
 	struct event_io io;
+	struct event_task next;		/* the next line of IN */
 	struct event_task close;
 	struct buf in, out;
 	int fds[PEER_FDS_MAX];		/* received with what is in IN */

@@ -739,6 +739,45 @@ start_is_ended(void **state)
 	assert_true(nothing_left());
 }
 
+/* COUNT requests of LINE bytes each at once, and their answers. */
+static void
+ask_in_advance(struct client *c, size_t count, size_t line)
+{
+	static const char request[] = "{\"op\":\"version\"";
+	static char text[64 * 1024];
+	size_t i;
+
+	memset(text, ' ', count * line);
+	for (i = 0; i < count; i++) {
+		memcpy(text + i * line, request, strlen(request));
+		memcpy(text + (i + 1) * line - 2, "}\n", 2);
+	}
+	client_send(c, text, count * line, NULL, 0);
+	for (i = 0; i < count; i++) {
+		cJSON *answer = client_line(c);
+
+		assert_case(answer != NULL, line, "an answer");
+		assert_true(cJSON_IsTrue(cJSON_GetObjectItem(answer, "ok")));
+		cJSON_Delete(answer);
+	}
+}
+
+/* Requests that come before others are answered, however they are cut. */
+static void
+requests_in_advance(void **state)
+{
+	struct client c;
+	size_t count, line;
+
+	(void)state;
+	client_open(&c);
+	for (count = 2; count < 10; count++)
+		for (line = 300; line <= 4200; line += 100)
+			ask_in_advance(&c, count, line);
+	client_close(&c);
+	assert_true(nothing_left());
+}
+
 static void
 hostile_lines(void **state)
 {
@@ -1606,6 +1645,7 @@ main(void)
 		TEST(guest_talks_rubbish),
 		TEST(client_goes),
 		TEST(start_is_ended),
+		TEST(requests_in_advance),
 		TEST(hostile_lines),
 		TEST(wrong_members),
 		TEST(wrong_fds),
