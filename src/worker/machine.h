@@ -53,7 +53,7 @@ struct machine {
 	bool asked;			/* the guest was asked to end */
 	bool killing;			/* SIGKILL has been sent */
 	bool ended;			/* the VMM's exit has been seen */
-	bool again;			/* this start is, or will be, the second try */
+	bool again;			/* killed to be started once more */
 	struct peer *owner;		/* deleted when this client goes; or NULL */
 	enum machine_step step;
 	unsigned int held;		/* enum machine_held */

@@ -557,7 +557,8 @@ machine_start_again(struct machine *m)
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 
 	machine_give_back(m);
-	m->killing = m->ended = false;
+	m->again = m->killing = m->ended = false;
+	m->said[0] = '\0';
 	more_time(m);
 	if (machine_address(m, &f) < 0)
 		machine_end(m, false, &f);

@@ -233,7 +233,7 @@ greet_monitor(struct worker *w)
 	return 0;
 }
 
-/* What tells one executable from another. Not mtime, which some packagers set alike. */
+/* What tells executables apart; some packagers give all the same mtime. */
 static int
 identify_executable(struct worker *w)
 {

@@ -656,6 +656,17 @@ guest_comes_up_at_the_second_try(void **state)
 	    "killed by another client"));
 	cJSON_Delete(answer);
 	assert_int_equal(fake->launches, 6);
+	client_send(&c, RUN("box", "true") "\n", strlen(RUN("box", "true")) + 1,
+	    NULL, 0);
+	while (fake->launches < 7)
+		usleep(1000);
+	usleep(10000);
+	fake->agent = FAKE_AGENT_EXITS;
+	answer = client_line(&c);
+	assert_non_null(strstr(text_of(answer, "error", "message"),
+	    "before its agent answered"));
+	cJSON_Delete(answer);
+	assert_int_equal(fake->launches, 8);
 	client_close(&other);
 	client_close(&c);
 	assert_true(nothing_left());
