@@ -51,9 +51,8 @@ struct machine {
 	bool doomed;			/* to be deleted when it has ended */
 	bool failed;			/* ended before it was running */
 	bool asked;			/* the guest was asked to end */
-	bool killing;			/* SIGKILL has been sent */
+	bool killing;			/* SIGKILL has been sent; starting: to try again */
 	bool ended;			/* the VMM's exit has been seen */
-	bool again;			/* killed to be started once more */
 	struct peer *owner;		/* deleted when this client goes; or NULL */
 	enum machine_step step;
 	unsigned int held;		/* enum machine_held */

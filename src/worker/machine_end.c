@@ -379,7 +379,7 @@ machine_exited(struct machine *m, const struct vmm_exit_event *event)
 	char id[VM_ID_HEX + 1];
 
 	m->ended = true;
-	if (m->row.state == MACHINE_STARTING && m->again) {
+	if (m->row.state == MACHINE_STARTING && m->killing) {
 		machine_start_again(m);
 		return;
 	}

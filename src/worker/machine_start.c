@@ -483,13 +483,19 @@ machine_connect_init(struct machine *m)
 	m->link.on_pong = on_agent_alive;
 }
 
+static bool
+awaits_files(const struct machine *m)
+{
+	return m->step == STEP_FILES || m->disk_job != NULL;
+}
+
 static void
 start_too_late(void *arg)
 {
 	struct machine *m = arg;
 	uint32_t limit_s = m->w->config.start_timeout_ms / 1000;
 
-	if (m->step == STEP_FILES || m->disk_job != NULL)
+	if (awaits_files(m))
 		start_failed(m, FAIL_TIMEOUT, "its disk was not ready within "
 		    "%u s", limit_s);
 	else
@@ -516,10 +522,8 @@ static void
 start_late(void *arg)
 {
 	struct machine *m = arg;
-	bool booting = m->disk_job == NULL &&
-	    (m->step == STEP_CONNECT || m->step == STEP_AGENT);
 
-	if (!booting || m->w->config.kvm != 0 || !machine_kill_vmm(m)) {
+	if (awaits_files(m) || m->w->config.kvm != 0 || !machine_kill_vmm(m)) {
 		more_time(m);
 		return;
 	}
@@ -528,8 +532,6 @@ start_late(void *arg)
 	progress(m, "boot", "the emulated guest does not come up, trying again");
 	event_timer_clear(&m->retry);
 	agent_link_stop(&m->link);
-	m->step = STEP_NONE;
-	m->again = true;
 }
 
 /* ---- from the beginning ---- */
@@ -557,7 +559,7 @@ machine_start_again(struct machine *m)
 	_cleanup_failure_ struct failure f = { .code = FAIL_NONE };
 
 	machine_give_back(m);
-	m->again = m->killing = m->ended = false;
+	m->killing = m->ended = false;
 	m->said[0] = '\0';
 	more_time(m);
 	if (machine_address(m, &f) < 0)
@@ -625,8 +627,7 @@ machine_start(struct machine *m, struct failure *f)
 	if (!m->fresh)
 		(void)machine_save(m);
 	failure_clear(&m->failure);
-	m->failed = m->asked = m->killing = m->ended = m->halted = m->again =
-	    false;
+	m->failed = m->asked = m->killing = m->ended = m->halted = false;
 	m->said[0] = '\0';
 	event_timer_set(&w->events, &m->deadline, w->config.start_timeout_ms / 2,
 	    start_late, m);
